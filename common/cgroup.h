@@ -1,0 +1,42 @@
+/* cgroup v2 and v1 as this host has them: found through /proc/self/mountinfo, never assumed to be at
+ * /sys/fs/cgroup. Used by the supervisor, the killer and `agentctl kill --direct`. No allocation. */
+#ifndef COMMON_CGROUP_H
+#define COMMON_CGROUP_H
+
+#include <stdint.h>
+
+#include "common/error.h"
+
+struct cgroup_host {
+	char v2[256]; /* mount point of the unified hierarchy */
+	char pids[256], memory[256], cpu[256]; /* v1 mount points, "" when not on v1 */
+	int v2_pids, v2_memory, v2_cpu; /* controllers that the unified hierarchy offers */
+};
+
+/* Reads the mount table and the v2 root's cgroup.controllers. Fails when there is no v2 mount or the
+ * kernel has no cgroup.kill (Linux 5.14). 0 or -1. */
+int cgroup_find(struct cgroup_host *h, struct error *e);
+
+/* dirfd: a v2 cgroup's directory. Each returns 0 or -1 with errno. */
+int cgroup_kill(int dirfd); /* SIGKILL to all in the subtree, forks included */
+int cgroup_freeze(int dirfd, int on); /* asks; does not wait */
+int cgroup_populated(int dirfd); /* 1, 0, -1 */
+int cgroup_frozen(int dirfd); /* 1, 0, -1 */
+
+/* Waits until the subtree has no process, at most timeout_ms, by poll(2) on cgroup.events. 0 empty,
+ * 1 timeout, -1 with errno. */
+int cgroup_wait_empty(int dirfd, int timeout_ms);
+
+/* Number of live processes in the subtree's own cgroup.procs, counted up to max. -1 with errno. */
+int cgroup_count(int dirfd, int max);
+
+/* What the supervisor writes on a sandbox's v2 directory (extended attribute "trusted.agentd"), so
+ * that the killer can latch it without asking anyone. */
+struct cgroup_tag {
+	uint64_t sandbox; /* sandbox number */
+	unsigned char identity[32]; /* hash of (uid, workspace, agent kind), see common/latch.h */
+};
+int cgroup_tag_set(int dirfd, const struct cgroup_tag *t);
+int cgroup_tag_get(int dirfd, struct cgroup_tag *t);
+
+#endif

@@ -1,0 +1,93 @@
+/* Framed messages between our own processes; see wire.h. */
+#include "common/wire.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "common/io.h"
+
+int wire_pair(int fds[2], struct error *e)
+{
+	int room = 1 << 20;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return error_set(e, errno, "cannot make a socket pair");
+	for (int i = 0; i < 2; i++) {
+		/* FORCE needs CAP_NET_ADMIN; without it the plain option gives what the host allows. */
+		if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
+			setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	}
+	return 0;
+}
+
+int wire_send(int sock, uint16_t type, uint64_t id, const void *payload, size_t n, const int *fds,
+	size_t nfds)
+{
+	unsigned char buf[sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX];
+	struct wire_hdr h = {.len = (uint32_t)n, .type = type, .id = id};
+
+	if (n > WIRE_PAYLOAD_MAX || nfds > WIRE_FDS_MAX) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	memcpy(buf, &h, sizeof h);
+	if (n)
+		memcpy(buf + sizeof h, payload, n);
+	return io_send_fds(sock, buf, sizeof h + n, fds, nfds, 0) < 0 ? -1 : 0;
+}
+
+static int frame_is_whole(const struct wire_msg *m, size_t got)
+{
+	return got >= sizeof m->h && m->h.len == got - sizeof m->h;
+}
+
+int wire_recv(int sock, struct wire_msg *m)
+{
+	unsigned char buf[sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX];
+	ssize_t r;
+
+	m->nfds = WIRE_FDS_MAX;
+	r = io_recv_fds(sock, buf, sizeof buf, m->fds, &m->nfds, 0);
+	if (r <= 0)
+		return (int)r;
+	memset(&m->h, 0, sizeof m->h);
+	memcpy(&m->h, buf, (size_t)r < sizeof m->h ? (size_t)r : sizeof m->h);
+	if (!frame_is_whole(m, (size_t)r)) {
+		wire_close_fds(m);
+		errno = EPROTO;
+		return -1;
+	}
+	memcpy(m->payload, buf + sizeof m->h, m->h.len);
+	return 1;
+}
+
+void wire_close_fds(struct wire_msg *m)
+{
+	for (size_t i = 0; i < m->nfds; i++) {
+		if (m->fds[i] >= 0)
+			close(m->fds[i]);
+		m->fds[i] = -1;
+	}
+	m->nfds = 0;
+}
+
+int wire_dispatch(const struct wire_rule *table, size_t n, void *ctx, struct wire_msg *m)
+{
+	int r = -1;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct wire_rule *w = &table[i];
+
+		if (w->type != m->h.type)
+			continue;
+		if (m->h.len >= w->min && m->h.len <= w->max && m->nfds >= w->fds_min &&
+			m->nfds <= w->fds_max)
+			r = w->handle(ctx, m);
+		break;
+	}
+	wire_close_fds(m);
+	return r;
+}
