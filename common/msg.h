@@ -62,6 +62,13 @@ enum msg_type {
 	MSG_APPEND_REFUSED = 50, /* struct msg_refuse: they are not, and never will be */
 };
 
+/* The per-session counter: records of a session carry `s` and `n`, and n is gapless from 0 within one
+ * epoch. A new epoch begins when the broker can no longer know which of its last records the log has
+ * (the broker or the recorder was restarted, an append was refused): its first record is
+ * {"k":"session.resume","s":…,"e":EPOCH,"n":0,"after":LAST_N_KNOWN_DURABLE or -1,"reason":…} and all
+ * later ones of that session carry the same integer `e` (milliseconds of CLOCK_REALTIME, growing).
+ * Records without `e` are of epoch 0. So a verifier checks n per (s, e), and that each e > 0 begins
+ * with session.resume. No message is needed to ask the recorder for anything. */
 #define APPEND_PUBLISH 1u /* sign and publish a checkpoint at once (approval, kill, session end) */
 
 struct msg_hello {
