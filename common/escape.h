@@ -12,13 +12,18 @@
 
 #include <stddef.h>
 
-/* The longest that one input byte can become ("\xHH"): a buffer of ESCAPE_CAP(n) never cuts. */
+/* What an input of n bytes can become at most: a buffer of ESCAPE_CAP(n) never cuts. */
 #define ESCAPE_CAP(n) ((size_t)(n)*4 + 1)
 
-/* Writes the n bytes at src to dst, escaped: control characters and stray bytes as \xHH, other unsafe
- * characters as \u{HHHH}, a backslash as two. Writes at most cap bytes with the NUL (cap 0 writes
- * nothing), never cuts inside an escape or a character. Returns the length written, without the NUL. */
+/* Writes the n bytes at src to dst, escaped: C0 controls, DEL and bytes that are not UTF-8 as \xHH,
+ * other unsafe characters (C1 controls too) as \u{HHHH}, a backslash as two. So are combining marks
+ * that have no character to stand on or are the fifth on one. Writes at most cap bytes with the NUL
+ * (cap 0 writes nothing), never cuts inside an escape or a character. Returns the length written,
+ * without the NUL. */
 size_t escape_text(char *dst, size_t cap, const char *src, size_t n);
+
+/* 1 when the code point may not reach a terminal as it is. */
+int escape_unsafe(unsigned cp);
 
 /* Terminal columns of a string that escape_text wrote: 1 a character, 2 for East Asian wide ones and
  * emoji, 0 for combining marks. */
