@@ -13,6 +13,7 @@ enum tool_exit {
 	TOOL_OK = 0,
 	TOOL_FAILED = 1, /* it was tried and did not work, or the answer is no */
 	TOOL_USAGE = 2, /* unknown option, missing argument: nothing was tried */
+	TOOL_DAEMON = 125, /* agentd itself failed, or is not running */
 };
 
 int tool_approvals(int argc, char **argv); /* approvals.c */
@@ -22,7 +23,8 @@ int tool_audit(int argc, char **argv); /* audit.c: audit verify|tail|show … */
 int tool_doctor(int argc, char **argv); /* doctor.c */
 int tool_policy(int argc, char **argv); /* policy.c: policy check|show|trust|test … */
 
-/* Prints "agentctl VERB: TEXT" and a newline on stderr; returns TOOL_FAILED. */
+/* Prints "agentctl VERB: TEXT" and a newline on stderr. Returns TOOL_DAEMON when the error is one of the
+ * connection (e->code is not 0), else TOOL_FAILED. */
 int tool_fail(const char *verb, const struct error *e);
 
 /* Prints "agentctl VERB: TEXT" and how to get help on stderr; returns TOOL_USAGE. */
