@@ -17,6 +17,20 @@ struct cgroup_host {
  * kernel has no cgroup.kill (Linux 5.14). 0 or -1. */
 int cgroup_find(struct cgroup_host *h, struct error *e);
 
+/* Takes one line of /proc/self/mountinfo (NUL-terminated, changed in place) into m->host: the first
+ * mount of a hierarchy stays, but one of the whole hierarchy replaces one of a part of it. */
+struct cgroup_mounts {
+	struct cgroup_host *host;
+	int whole[4]; /* v2, pids, memory, cpu: what is remembered is the whole hierarchy */
+};
+void cgroup_mount_line(struct cgroup_mounts *m, char *line);
+
+/* Calls fn for each child cgroup of dirfd with its directory (closed afterwards), until fn returns
+ * not 0. Returns what fn returned, 0 at the end, -1 with errno. A child that goes away meanwhile is
+ * left out. */
+typedef int (*cgroup_visit_fn)(void *ctx, const char *name, int fd);
+int cgroup_each_child(int dirfd, cgroup_visit_fn fn, void *ctx);
+
 /* dirfd: a v2 cgroup's directory. Each returns 0 or -1 with errno. */
 int cgroup_kill(int dirfd); /* SIGKILL to all in the subtree, forks included */
 int cgroup_freeze(int dirfd, int on); /* asks; does not wait */
@@ -26,6 +40,13 @@ int cgroup_frozen(int dirfd); /* 1, 0, -1 */
 /* Waits until the subtree has no process, at most timeout_ms, by poll(2) on cgroup.events. 0 empty,
  * 1 timeout, -1 with errno. */
 int cgroup_wait_empty(int dirfd, int timeout_ms);
+
+/* The same for a caller with a poll loop: cgroup.events, readable with POLLPRI when it changed, and
+ * what it says now (1, 0, -1 with errno; a removed cgroup is empty). The kernel holds a notification
+ * back for up to 10 ms after the last one, so look again after cgroup_poll_us(n) at the nth look. */
+int cgroup_events_open(int dirfd);
+int cgroup_events_populated(int events);
+unsigned cgroup_poll_us(unsigned looks);
 
 /* Number of live processes in the subtree's own cgroup.procs, counted up to max. -1 with errno. */
 int cgroup_count(int dirfd, int max);

@@ -53,6 +53,14 @@ int latch_check(const struct latch_table *t, uid_t uid, const char *name,
  * allocation, no system call; safe against the other processes that map the table. */
 unsigned latch_set(struct latch_table *t, const struct latch_entry *in);
 
+/* Puts the receipt into the slot that latch_set returned, if it still holds the kill of in->at_ns:
+ * a human may have removed the latch meanwhile, and then it stays removed. 1 done, 0 not. */
+int latch_update(struct latch_table *t, unsigned i, const struct latch_entry *in);
+
+/* 1 when the table cannot be trusted or overflowed, so that latch_check stops everything. A human
+ * moves the file away (mv latches latches.bad), with agentd stopped. */
+int latch_damaged(const struct latch_table *t);
+
 /* Removes the latch of (uid, name); with name NULL every latch of the uid. The number removed. */
 unsigned latch_clear(struct latch_table *t, uid_t uid, const char *name);
 
