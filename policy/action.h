@@ -1,0 +1,100 @@
+/* The canonical action: the one form in which everything that needs a decision is put before policy
+ * is asked, so that one thing has one spelling. Made by the broker at the edge (and by policy tests);
+ * read by policy_decide. Pure: no file is looked at, so symbolic links are NOT resolved here.
+ *
+ * What cannot be put into canonical form is not decided at all: the caller denies, with the reason
+ * that *e gives ("not canonical: …"). */
+#ifndef POLICY_ACTION_H
+#define POLICY_ACTION_H
+
+#include <stddef.h>
+
+#include "common/error.h"
+
+enum action_kind {
+	ACTION_TOOL = 1, /* a tool of the agent's own, asked by its hook */
+	ACTION_EXEC, /* this and what follows: no canonicaliser in this version */
+	ACTION_FILE,
+	ACTION_NET,
+	ACTION_HTTP,
+	ACTION_MCP,
+	ACTION_PACKAGE,
+	ACTION_SECRET,
+};
+
+#define ACTION_TOOL_MAX    256u /* bytes of a tool's name; printable ASCII without space */
+#define ACTION_ARGS_MAX    4096u /* values of one call */
+#define ACTION_POINTER_MAX 1024u /* bytes of one JSON pointer */
+#define ACTION_BYTES_MAX   (2u << 20) /* all pointers and values together */
+#define ACTION_PATH_MAX    16384u /* a longer value is never taken for a path, see action.c */
+#define ACTION_PLACE_MAX   1024u /* bytes of a root or of the working directory */
+
+/* Where the agent's paths are anchored. Absolute paths as the agent sees them inside its sandbox.
+ * All four must be given. */
+struct action_places {
+	const char *ws, *home, *tmp; /* become ws:/, home:/, tmp:/ */
+	const char *cwd; /* what relative paths start from; ws when the agent does not say */
+};
+
+enum action_type {
+	ACTION_STRING = 1,
+	ACTION_NUMBER, /* text as in the JSON */
+	ACTION_TRUE,
+	ACTION_FALSE,
+	ACTION_NULL,
+	ACTION_EMPTY_OBJECT,
+	ACTION_EMPTY_ARRAY,
+};
+
+/* One leaf of the tool's JSON input, as the caller flattens it: RFC 6901 pointer and value. text is
+ * used for strings and numbers only (the other types have a fixed text). Not NUL-terminated. */
+struct action_arg {
+	const char *pointer;
+	size_t pointer_len;
+	enum action_type type;
+	const char *text;
+	size_t len;
+};
+
+/* A path's names. A value is read as a path only by a path pattern (docs/policy.md). Every path has
+ * one primary name; the others are names by which a person might have written it in a deny rule. */
+struct action_name {
+	const char *text; /* "ws:/src/a.c", "/usr/bin/env" */
+	size_t len;
+	int primary;
+};
+
+struct action_value {
+	const char *pointer, *text; /* NUL-terminated here */
+	size_t pointer_len, len;
+	enum action_type type;
+	int path_unknown; /* as a path, nobody can say which file this is: too long, ~user, /proc/self/root */
+	size_t names;
+	const struct action_name *name;
+};
+
+/* An action is immutable once made. Values are sorted by pointer (bytewise) and unique. */
+struct action {
+	enum action_kind kind;
+	const char *tool; /* NUL-terminated */
+	size_t tool_len;
+	const char *cwd; /* canonical name */
+	size_t values;
+	const struct action_value *value;
+	unsigned char digest[32];
+};
+
+/* Makes the action of a tool call. 0 and a new *out (the caller frees it with action_free), or -1
+ * with *e: "not canonical: …" (NUL or invalid UTF-8, a name or pointer that is none, twice the same
+ * pointer, too long or too many) or out of memory. In both cases the call must be denied. */
+int action_from_tool(struct action **out, const struct action_places *places, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e);
+
+void action_free(struct action *a);
+
+/* SHA-256 over an unambiguous encoding of the whole action: kind, tool, working directory, every
+ * pointer, type and value, each with its length. What an approval is bound to. 64 hex digits and a
+ * NUL into out. */
+void action_digest(const struct action *a, char out[65]);
+
+#endif
