@@ -25,10 +25,14 @@ struct verb {
 	const char *usage; /* arguments only, e.g. "NAME [--json]" */
 	const char *summary; /* one line for `agentctl help` */
 	const char *help; /* the rest: options, exit codes, examples */
-	/* argv[0] is the verb; "--help" and "--root DIR" before "--" were taken out already. Returns
-	 * the exit code. */
+	/* argv[0] is the verb; "--help" and "--root DIR" before "--" were taken out already (with
+	 * VERB_COMMAND: before the first argument that is no option). Returns the exit code. */
 	int (*run)(struct ctl *c, int argc, char **argv);
+	unsigned flags; /* VERB_* */
 };
+
+#define VERB_COMMAND  1u /* a command of the user's follows: its options are not ours */
+#define VERB_ROOTLESS 2u /* does not use ctl.paths, which then is not filled */
 
 extern const struct verb verb_run, verb_attach, verb_ps, verb_show, verb_freeze, verb_thaw,
 	verb_hook;
@@ -67,6 +71,10 @@ int ctl_error(const struct error *e);
 
 /* Handles an answer line "ERR TEXT": prints TEXT escaped. Returns 1 when it was one. */
 int ctl_is_err(const char *line);
+
+/* 1 when arg is "--NAME VALUE" or "--NAME=VALUE" at argv[*i]; *value is set and *i moved to the last
+ * argument it took. -1 when the value is missing. 0 when it is something else. */
+int ctl_option(int argc, char **argv, int *i, const char *name, char **value);
 
 /* escape_text into a buffer of its own, in a ring of 8 (so up to 8 results live at a time), at most
  * 1 KiB each; for printing. */
