@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -169,6 +170,46 @@ int ctl_option(int argc, char **argv, int *i, const char *name, char **value)
 		return -1;
 	*value = argv[++*i];
 	return 1;
+}
+
+int ctl_name_ok(const char *s)
+{
+	const char *slash = strchr(s, '/');
+
+	if (slash && slash > s && strspn(s, "0123456789") == (size_t)(slash - s))
+		s = slash + 1;
+	if (name_valid(s))
+		return 1;
+	ctl_fail(CTL_USAGE,
+		"%s is no sandbox name: names are 1 to 40 of a-z 0-9 . _ - (agentctl ps lists "
+		"yours)",
+		ctl_safe(s));
+	return 0;
+}
+
+size_t ctl_columns(void)
+{
+	struct winsize w;
+
+	if (ioctl(1, TIOCGWINSZ, &w) < 0)
+		return 0;
+	return w.ws_col ? w.ws_col : 80;
+}
+
+void ctl_age(char *buf, size_t cap, long long unix_ms)
+{
+	long long s = ((long long)(io_now_real() / 1000000u) - unix_ms) / 1000;
+
+	if (unix_ms <= 0 || s < 0)
+		snprintf(buf, cap, "?");
+	else if (s < 60)
+		snprintf(buf, cap, "%llds", s);
+	else if (s < 3600)
+		snprintf(buf, cap, "%lldm", s / 60);
+	else if (s < 86400)
+		snprintf(buf, cap, "%lldh %lldm", s / 3600, s / 60 % 60);
+	else
+		snprintf(buf, cap, "%lldd %lldh", s / 86400, s / 3600 % 24);
 }
 
 const char *ctl_safe(const char *s)

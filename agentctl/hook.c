@@ -21,6 +21,7 @@
 #define LINE_MAX_   (1u << 20) /* docs/rpc.md: the longest line either side may send */
 #define IDLE_S      30 /* the broker says something every 10 s while a human is asked */
 #define DENY_EXIT   2
+#define DENY_TAIL   200 /* room for the words that follow the cause of a deny */
 
 /* Where the words go that the agent's model reads. */
 enum dialect { DIALECT_CLAUDE, DIALECT_GEMINI };
@@ -81,7 +82,7 @@ __attribute__((noreturn)) static void deny(const char *cause, const char *detail
 	append(why, cap, &n, cause);
 	if (detail) {
 		append(why, cap, &n, ": ");
-		n += escape_text(why + n, cap - n, detail, strlen(detail));
+		n += escape_text(why + n, cap - n - DENY_TAIL, detail, strlen(detail));
 	}
 	append(why, cap, &n,
 		". Nothing was run. Tell the user this, and that `agentctl doctor` on the host "

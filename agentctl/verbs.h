@@ -76,6 +76,16 @@ int ctl_is_err(const char *line);
  * argument it took. -1 when the value is missing. 0 when it is something else. */
 int ctl_option(int argc, char **argv, int *i, const char *name, char **value);
 
+/* 1 when s is "NAME" or "UID/NAME" (another user's sandbox, for root and group agentd). Else prints
+ * why not and returns 0. */
+int ctl_name_ok(const char *s);
+
+/* Columns of the terminal on stdout; 0 when it is none (then nothing is cut). */
+size_t ctl_columns(void);
+
+/* "45s", "12m", "3h 5m", "2d 4h" since unix_ms; "?" for a time in the future or 0. */
+void ctl_age(char *buf, size_t cap, long long unix_ms);
+
 /* escape_text into a buffer of its own, in a ring of 8 (so up to 8 results live at a time), at most
  * 1 KiB each; for printing. */
 const char *ctl_safe(const char *s);
