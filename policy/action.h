@@ -56,12 +56,15 @@ struct action_arg {
 	size_t len;
 };
 
-/* A path's names. A value is read as a path only by a path pattern (docs/policy.md). Every path has
- * one primary name; the others are names by which a person might have written it in a deny rule. */
+/* A path's names. A value is read as a path only by a path pattern (docs/policy.md). */
 struct action_name {
 	const char *text; /* "ws:/src/a.c", "/usr/bin/env" */
 	size_t len;
-	int primary;
+	unsigned
+		way; /* 0: read as it stands; 1: read as a tool would that expands "~", "$HOME" or a
+			 leading "@". Which tools do cannot be known, so allow rules must match both */
+	size_t literal; /* a second spelling through an outer root (/home/u/web/x for ws:/x) counts
+			   only for patterns that spell at least this many bytes of it out */
 };
 
 struct action_value {

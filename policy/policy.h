@@ -94,6 +94,20 @@ struct policy_layer {
 size_t policy_layers(const struct policy *p);
 int policy_layer_get(const struct policy *p, size_t i, struct policy_layer *out);
 
+struct policy_rule {
+	int effect; /* enum verdict */
+	const char *text; /* as written, without its except */
+	const char *why; /* or NULL */
+	unsigned line;
+	int idle; /* a built-in allow rule that gives way, see above */
+	size_t excepts;
+};
+
+/* Rule j of layer i, deny before ask before allow, then by line. 0, or -1 when there is none. */
+int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_rule *out);
+/* Exception k of that rule as written, or NULL. */
+const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_t k);
+
 /* ---- decisions ---- */
 
 enum verdict { VERDICT_NONE = 0, VERDICT_ALLOW, VERDICT_ASK, VERDICT_DENY };
@@ -104,9 +118,7 @@ const char *verdict_name(enum verdict v);
 /* All strings live as long as the policy. */
 struct decision {
 	enum verdict verdict; /* never VERDICT_NONE from policy_decide */
-	const char *
-		rule; /* as written, e.g. `Edit {/file_path: ws:/**}`; "unmatched" or "ceiling" when
-			     no rule matched */
+	const char *rule; /* as written; "unmatched" or "ceiling" when no rule matched */
 	const char *file; /* where the rule stands; "" for a default */
 	unsigned line; /* 0 for a default */
 	enum policy_origin origin;
