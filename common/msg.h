@@ -67,6 +67,8 @@ enum msg_type {
  * (the broker or the recorder was restarted, an append was refused): its first record is
  * {"k":"session.resume","s":…,"e":EPOCH,"n":0,"after":LAST_N_KNOWN_DURABLE or -1,"reason":…} and all
  * later ones of that session carry the same integer `e` (milliseconds of CLOCK_REALTIME, growing).
+ * Records of the epoch before it with n > after may be in the log or not (they need not be gapless);
+ * what they would have allowed was denied. With after -1 the broker was restarted and does not know.
  * Records without `e` are of epoch 0. So a verifier checks n per (s, e), and that each e > 0 begins
  * with session.resume. No message is needed to ask the recorder for anything. */
 #define APPEND_PUBLISH 1u /* sign and publish a checkpoint at once (approval, kill, session end) */
