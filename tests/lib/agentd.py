@@ -217,7 +217,7 @@ def cgroup_dirs(name):
 class Instance:
     """A running agentd-supervisor and what belongs to it.
 
-    base/r is its --root, base/bin the programs, base/home/alice and base/home/bob the homes. `state`
+    base/r is its --root, base/bin the programs, base/home/USER the homes. `state`
     is called with the root before the start, to prepare or to mount something there."""
 
     def __init__(self, base=None, start=True, state=None, env=None):
@@ -460,6 +460,33 @@ class Instance:
             s.close()
             return data.decode(errors="replace")
         return as_uid(USERS.get(user, user), talk)
+
+    def rpc(self, method, params=None, user="alice", seconds=10):
+        """One call to the broker over control.sock (docs/rpc.md); its result, or an AssertionError
+        that holds the error's text."""
+        path = os.path.join(self.run_dir, "control.sock")
+
+        def talk():
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            s.settimeout(seconds)
+            s.connect(path)
+            call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
+            s.sendall(b"RPC\n" + json.dumps(call).encode() + b"\n")
+            with s.makefile("rb") as f:
+                for line in f:
+                    if line.startswith(b"ERR"):
+                        raise OSError(line.decode().strip())
+                    answer = json.loads(line)
+                    if answer.get("id") == 1:
+                        return answer
+            raise OSError("the connection was closed without an answer")
+        answer = as_uid(USERS.get(user, user), talk)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def approvals(self, user="alice"):
+        """The held calls that the user may answer: [{id, tool, text, …}]."""
+        return self.rpc("approvals", user=user)["approvals"]
 
     def processes(self):
         """Every process of this instance: daemons by their --root argument, sandboxes by cgroup."""
