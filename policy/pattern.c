@@ -1,0 +1,699 @@
+/* Patterns; see pattern.h. A pattern is checked as written, its braces are multiplied out (at most 64
+ * alternatives), and each alternative becomes a literal beginning and end, a literal that must occur
+ * somewhere, and a row of tokens that is only walked when those three fit. */
+#include "policy/pattern.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/text.h"
+
+enum {
+	TOK_ANYCHAR = 0x110000, /* ? */
+	TOK_STAR, /* * that stops at the separator */
+	TOK_CROSS, /* anything */
+	TOK_DIRS, /* zero or more directories, at the start of one */
+	TOK_INDIR, /* the same, inside a directory's name; always follows TOK_DIRS */
+	TOK_CLASS, /* + index of the class */
+};
+
+enum glob_form { GLOB_EXACT, GLOB_AFFIX, GLOB_WALK };
+
+struct range {
+	uint32_t lo, hi;
+};
+
+struct char_class {
+	int negated;
+	size_t count;
+	struct range *range;
+};
+
+struct glob {
+	enum glob_form form;
+	int slash; /* `/` is a separator */
+	const char *prefix, *suffix, *must;
+	size_t prefix_len, suffix_len, must_len;
+	size_t count; /* tokens behind the prefix */
+	uint32_t *tok;
+	struct char_class *class;
+};
+
+/* A byte of a pattern and where it stands in the pattern as written. */
+struct pbyte {
+	uint16_t at;
+	char c;
+};
+
+struct compiler {
+	struct arena *arena;
+	enum pattern_kind kind;
+	const char *src;
+	size_t n;
+	struct pattern_fault *fault;
+	unsigned long alternatives;
+	struct glob *glob;
+	size_t count; /* alternatives made so far */
+	int is_path;
+};
+
+__attribute__((format(printf, 4, 5))) static int bad(
+	struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...)
+{
+	va_list ap;
+
+	f->at = at;
+	f->len = len;
+	va_start(ap, fmt);
+	vsnprintf(f->text, sizeof f->text, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static int no_memory(struct pattern_fault *f)
+{
+	f->at = f->len = 0;
+	f->text[0] = 0;
+	return -1;
+}
+
+static int is_special(char c)
+{
+	return c && strchr("*?[]{},\\", c) != NULL;
+}
+
+size_t path_root(const char *text, size_t n)
+{
+	static const char *const roots[] = {"ws:/", "home:/", "tmp:/", "/"};
+	size_t i;
+
+	for (i = 0; i < sizeof roots / sizeof *roots; i++) {
+		size_t len = strlen(roots[i]);
+
+		if (n >= len && memcmp(text, roots[i], len) == 0)
+			return len;
+	}
+	return 0;
+}
+
+/* ---- the pattern as written ---- */
+
+static int scan_class(struct compiler *c, size_t *i)
+{
+	size_t start = *i, j = start + 1;
+
+	if (j < c->n && c->src[j] == '!')
+		j++;
+	if (j < c->n && c->src[j] == ']')
+		return bad(c->fault, start, j + 1 - start,
+			"nothing between the brackets. Write [abc], [a-z] or [!abc]");
+	while (j < c->n && c->src[j] != ']')
+		j++;
+	if (j == c->n)
+		return bad(c->fault, start, c->n - start,
+			"a bracket that is not closed. Close it with ], or write \\[ for the "
+			"character itself");
+	*i = j + 1;
+	return 0;
+}
+
+static int scan_sequence(struct compiler *c, size_t *i, unsigned depth, unsigned long *count);
+
+static int scan_braces(struct compiler *c, size_t *i, unsigned depth, unsigned long *count)
+{
+	size_t start = *i, options = 0;
+	unsigned long one, sum = 0;
+
+	if (depth == PATTERN_NESTING)
+		return bad(c->fault, start, 1,
+			"braces nested more than 3 deep. Write the alternatives as rules of their "
+			"own");
+	do {
+		++*i;
+		if (scan_sequence(c, i, depth + 1, &one))
+			return -1;
+		sum += one;
+		options++;
+	} while (*i < c->n && c->src[*i] == ',');
+	if (*i == c->n)
+		return bad(c->fault, start, c->n - start,
+			"a brace that is not closed. Close it with }, or write \\{ for the "
+			"character itself");
+	++*i;
+	if (options < 2)
+		return bad(c->fault, start, *i - start,
+			"braces with a single alternative. Write {a,b}, or leave the braces out");
+	*count *= sum;
+	if (*count > PATTERN_ALTERNATIVES)
+		return bad(c->fault, start, *i - start,
+			"more than 64 alternatives. Write more rules with fewer braces");
+	return 0;
+}
+
+static int scan_escape(struct compiler *c, size_t *i)
+{
+	if (*i + 1 == c->n || !is_special(c->src[*i + 1]))
+		return bad(c->fault, *i, *i + 1 == c->n ? 1 : 2,
+			"a backslash before a character that needs none. Write \\\\ for a "
+			"backslash");
+	*i += 2;
+	return 0;
+}
+
+/* Up to the end, or the `,` or `}` that ends an alternative. */
+static int scan_sequence(struct compiler *c, size_t *i, unsigned depth, unsigned long *count)
+{
+	*count = 1;
+	while (*i < c->n) {
+		char ch = c->src[*i];
+		int failed = 0;
+
+		if (depth && (ch == ',' || ch == '}'))
+			return 0;
+		if (ch == '}')
+			return bad(c->fault, *i, 1,
+				"a } without its {. Write \\} for the character itself");
+		if (ch == '{')
+			failed = scan_braces(c, i, depth, count);
+		else if (ch == '[')
+			failed = scan_class(c, i);
+		else if (ch == '\\')
+			failed = scan_escape(c, i);
+		else
+			++*i;
+		if (failed)
+			return -1;
+	}
+	return 0;
+}
+
+static int scan_counts(struct compiler *c)
+{
+	size_t i, any = 0, cross = 0, class = 0;
+
+	for (i = 0; i < c->n; i++) {
+		char ch = c->src[i];
+
+		if (class) {
+			class = ch != ']';
+		} else if (ch == '\\') {
+			i++;
+		} else if (ch == '[') {
+			class = 1;
+		} else if (ch == '?' && ++any > PATTERN_ANYCHARS) {
+			return bad(c->fault, i, 1, "more than 8 `?`. Use `*`");
+		} else if (ch == '*' && i + 1 < c->n && c->src[i + 1] == '*') {
+			if (i + 2 < c->n && c->src[i + 2] == '*')
+				return bad(c->fault, i, 3, "three stars in a row. Use * or **");
+			if (++cross > PATTERN_CROSSINGS)
+				return bad(c->fault, i, 2,
+					"more than 4 `**`. Write more rules with fewer stars");
+			i++;
+		}
+	}
+	return 0;
+}
+
+/* ---- one alternative ---- */
+
+static int check_component(const char *p, size_t n)
+{
+	return n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.');
+}
+
+/* The canonical form of an alternative's text; at[] tells where its bytes were written, or is NULL. */
+static int check_path(const char *s, size_t n, const struct pbyte *from, struct pattern_fault *f)
+{
+	size_t root = path_root(s, n), i = root, start = root;
+
+	if (n == root)
+		return 0;
+	if (s[n - 1] == '/')
+		return bad(f, from ? from[n - 1].at : n - 1, 1,
+			"a slash at the end. Write %.*s for the directory itself, %.*s** for what "
+			"is in it",
+			(int)(n - 1 < 60 ? n - 1 : 60), s, (int)(n < 60 ? n : 60), s);
+	for (; i <= n; i++) {
+		if (i < n && s[i] != '/')
+			continue;
+		if (check_component(s + start, i - start)) {
+			size_t at = start ? start - 1 : 0;
+
+			return bad(f, from ? from[at].at : at, i - at,
+				"a path that is never asked for like this: paths have no //, /./ "
+				"and /../. Write it without");
+		}
+		start = i + 1;
+	}
+	return 0;
+}
+
+int path_is_canonical(const char *text, size_t n, struct pattern_fault *f)
+{
+	if (!path_root(text, n)) {
+		bad(f, 0, n,
+			"no absolute path. Start it with ws:/ (the workspace), home:/, tmp:/ or /");
+		return 0;
+	}
+	return check_path(text, n, NULL, f) == 0;
+}
+
+/* "repo:/x" and "ws:x": a root that is none would be text that no path ever equals. */
+static int check_root_spelling(struct compiler *c, const char *s, size_t n)
+{
+	size_t i = 0;
+
+	if (n >= 2 && s[0] == '~' && s[1] == '/')
+		return bad(c->fault, 0, 2,
+			"~ has no meaning here. Write home:/ (or [~]/ to match the text itself)");
+	if ((n >= 2 && s[0] == '.' && s[1] == '/') ||
+		(n >= 3 && s[0] == '.' && s[1] == '.' && s[2] == '/'))
+		return bad(c->fault, 0, 2,
+			"a relative path. Write ws:/ for the workspace (or [.]/ to match the text "
+			"itself)");
+	while (i < n && i < 12 && s[i] >= 'a' && s[i] <= 'z')
+		i++;
+	if (i < 2 || i + 1 >= n || s[i] != ':')
+		return 0;
+	if (s[i + 1] == '/' && !(i + 2 < n && s[i + 2] == '/'))
+		return bad(c->fault, 0, i + 2,
+			"a root that does not exist. Roots are ws:/ home:/ tmp:/ and /");
+	if ((i == 2 && memcmp(s, "ws", 2) == 0) || (i == 4 && memcmp(s, "home", 4) == 0) ||
+		(i == 3 && memcmp(s, "tmp", 3) == 0))
+		return bad(c->fault, 0, i + 1, "a root without its slash. Write %.*s:/", (int)i, s);
+	return 0;
+}
+
+static int class_compile(
+	struct compiler *c, const char *s, size_t n, size_t at, struct char_class *out)
+{
+	size_t i = 0, len;
+	struct range *r = arena_array(c->arena, n, sizeof *r);
+
+	if (!r)
+		return no_memory(c->fault);
+	*out = (struct char_class){.range = r};
+	if (n && s[0] == '!') {
+		out->negated = 1;
+		i = 1;
+	}
+	while (i < n) {
+		len = utf8_next(s + i, n - i, &r->lo);
+		i += len;
+		r->hi = r->lo;
+		if (i + 1 < n && s[i] == '-') {
+			i++;
+			i += utf8_next(s + i, n - i, &r->hi);
+		}
+		if (r->hi < r->lo)
+			return bad(c->fault, at, n + 2,
+				"a range that is written backwards. Write the smaller character "
+				"first");
+		if (c->is_path && r->lo <= '/' && r->hi >= '/' && !out->negated)
+			return bad(c->fault, at, n + 2,
+				"a / between brackets, which never stand for a separator. Write "
+				"the / outside of them");
+		r++;
+		out->count++;
+	}
+	return 0;
+}
+
+struct builder {
+	struct glob *g;
+	uint32_t *tok; /* all tokens, literal ones too */
+	size_t count, classes;
+};
+
+static int after_separator(const struct builder *b)
+{
+	return b->count > 0 && b->tok[b->count - 1] == '/';
+}
+
+static void add_stars(struct compiler *c, struct builder *b, const char *s, size_t n, size_t *i)
+{
+	size_t run = 0;
+
+	while (*i < n && s[*i] == '*') {
+		run++;
+		++*i;
+	}
+	if (!c->is_path) {
+		b->tok[b->count++] = TOK_CROSS;
+	} else if (run == 1) {
+		b->tok[b->count++] = TOK_STAR;
+	} else if (*i < n && s[*i] == '/' && after_separator(b)) {
+		b->tok[b->count++] = TOK_DIRS;
+		b->tok[b->count++] = TOK_INDIR;
+		++*i;
+	} else {
+		b->tok[b->count++] = TOK_CROSS;
+	}
+}
+
+static int tokenise(
+	struct compiler *c, struct builder *b, const char *s, size_t n, const struct pbyte *from)
+{
+	size_t i = 0;
+
+	while (i < n) {
+		uint32_t cp;
+
+		if (s[i] == '*') {
+			add_stars(c, b, s, n, &i);
+		} else if (s[i] == '?') {
+			b->tok[b->count++] = TOK_ANYCHAR;
+			i++;
+		} else if (s[i] == '[') {
+			const char *end = memchr(s + i, ']', n - i);
+			size_t len = (size_t)(end - (s + i)) - 1;
+
+			if (class_compile(c, s + i + 1, len, from[i].at, b->g->class + b->classes))
+				return -1;
+			b->tok[b->count++] = (uint32_t)(TOK_CLASS + b->classes++);
+			i += len + 2;
+		} else {
+			if (s[i] == '\\')
+				i++;
+			i += utf8_next(s + i, n - i, &cp);
+			b->tok[b->count++] = cp;
+		}
+	}
+	return 0;
+}
+
+static size_t utf8_put(char *out, uint32_t cp)
+{
+	if (cp < 0x80) {
+		out[0] = (char)cp;
+		return 1;
+	}
+	if (cp < 0x800) {
+		out[0] = (char)(0xc0 | cp >> 6);
+		out[1] = (char)(0x80 | (cp & 0x3f));
+		return 2;
+	}
+	if (cp < 0x10000) {
+		out[0] = (char)(0xe0 | cp >> 12);
+		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (cp & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | cp >> 18);
+	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (cp & 0x3f));
+	return 4;
+}
+
+/* The literal tokens from..to as bytes. */
+static const char *literal(
+	struct arena *a, const uint32_t *tok, size_t from, size_t to, size_t *len)
+{
+	char four[4], *s;
+	size_t i, at = 0;
+
+	for (i = from; i < to; i++)
+		at += utf8_put(four, tok[i]);
+	s = arena_alloc(a, at + 1);
+	for (i = from, at = 0; s && i < to; i++)
+		at += utf8_put(s + at, tok[i]);
+	*len = at;
+	return s;
+}
+
+static size_t literal_run(const struct builder *b, size_t from)
+{
+	size_t i = from;
+
+	while (i < b->count && b->tok[i] < TOK_ANYCHAR)
+		i++;
+	return i;
+}
+
+static int glob_finish(struct compiler *c, struct builder *b)
+{
+	size_t head = literal_run(b, 0), tail = b->count, best = head, best_end = head, i;
+	struct glob *g = b->g;
+
+	while (tail > head && b->tok[tail - 1] < TOK_ANYCHAR)
+		tail--;
+	for (i = head; i < b->count; i++) {
+		size_t end = literal_run(b, i);
+
+		if (end - i > best_end - best) {
+			best = i;
+			best_end = end;
+		}
+		if (end > i)
+			i = end - 1;
+	}
+	g->slash = c->is_path;
+	g->prefix = literal(c->arena, b->tok, 0, head, &g->prefix_len);
+	g->suffix = literal(c->arena, b->tok, tail, b->count, &g->suffix_len);
+	g->must = literal(c->arena, b->tok, best, best_end, &g->must_len);
+	g->count = b->count - head;
+	g->tok = arena_array(c->arena, g->count, sizeof *g->tok);
+	if (!g->prefix || !g->suffix || !g->must || !g->tok)
+		return no_memory(c->fault);
+	if (g->count)
+		memcpy(g->tok, b->tok + head, g->count * sizeof *g->tok);
+	g->form = GLOB_WALK;
+	if (g->count == 0)
+		g->form = GLOB_EXACT;
+	else if (tail == head + 1 && b->tok[head] == TOK_CROSS)
+		g->form = GLOB_AFFIX;
+	return 0;
+}
+
+static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
+{
+	uint32_t tok[PATTERN_MAX];
+	char s[PATTERN_MAX];
+	struct builder b = {.g = c->glob + c->count, .tok = tok};
+	size_t i, classes = 0;
+	int is_path;
+
+	for (i = 0; i < n; i++) {
+		s[i] = from[i].c;
+		classes += s[i] == '[';
+	}
+	is_path = c->kind == PATTERN_VALUE && path_root(s, n) > 0;
+	if (c->count > 0 && is_path != c->is_path)
+		return bad(c->fault, 0, c->n,
+			"some alternatives are paths and others are not. Write them as rules of "
+			"their own");
+	c->is_path = is_path;
+	if (is_path ? check_path(s, n, from, c->fault)
+		    : c->kind == PATTERN_VALUE && check_root_spelling(c, s, n))
+		return -1;
+	b.g->class = arena_array(c->arena, classes, sizeof *b.g->class);
+	if (!b.g->class)
+		return no_memory(c->fault);
+	if (tokenise(c, &b, s, n, from) || glob_finish(c, &b))
+		return -1;
+	c->count++;
+	return 0;
+}
+
+/* Index behind a class or an escape at i, or behind the one byte. */
+static size_t element_end(const struct pbyte *p, size_t n, size_t i)
+{
+	if (p[i].c == '\\' && i + 1 < n)
+		return i + 2;
+	if (p[i].c != '[')
+		return i + 1;
+	while (i < n && p[i].c != ']')
+		i++;
+	return i + 1;
+}
+
+/* Multiplies the leftmost braces out. */
+static int expand(struct compiler *c, const struct pbyte *p, size_t n)
+{
+	struct pbyte out[PATTERN_MAX];
+	size_t open = 0, i, start, end, depth = 0;
+
+	while (open < n && p[open].c != '{')
+		open = element_end(p, n, open);
+	if (open >= n)
+		return alternative(c, p, n);
+	for (end = open; end < n; end = element_end(p, n, end)) {
+		if (p[end].c == '{')
+			depth++;
+		if (p[end].c == '}' && --depth == 0)
+			break;
+	}
+	memcpy(out, p, open * sizeof *p);
+	start = open + 1;
+	for (i = start; i <= end; i = element_end(p, n, i)) {
+		if (p[i].c == '{')
+			depth++;
+		if (p[i].c == '}' && i < end)
+			depth--;
+		if (depth == 0 && (p[i].c == ',' || i == end)) {
+			memcpy(out + open, p + start, (i - start) * sizeof *p);
+			memcpy(out + open + (i - start), p + end + 1, (n - end - 1) * sizeof *p);
+			if (expand(c, out, open + (i - start) + (n - end - 1)))
+				return -1;
+			start = i + 1;
+		}
+	}
+	return 0;
+}
+
+/* `**` outside of paths: a person who writes it means a path. */
+static int check_crossing(struct compiler *c)
+{
+	size_t i;
+
+	for (i = 0; !c->is_path && i + 1 < c->n; i++) {
+		if (c->src[i] == '\\')
+			i++;
+		else if (c->src[i] == '*' && c->src[i + 1] == '*')
+			return bad(c->fault, i, 2,
+				"** has a meaning in paths only, and a path starts with ws:/ "
+				"home:/ "
+				"tmp:/ or /. Write ws:/**/…, or one * for any text");
+	}
+	return 0;
+}
+
+int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, size_t n,
+	struct pattern *out, struct pattern_fault *f)
+{
+	struct compiler c = {.arena = a, .kind = kind, .src = text, .n = n, .fault = f};
+	struct pbyte p[PATTERN_MAX];
+	size_t i = 0;
+
+	if (n == 0)
+		return bad(f, 0, 0, "an empty pattern. Write what it shall match, * for anything");
+	if (n > PATTERN_MAX)
+		return bad(
+			f, 0, 40, "a pattern of more than 1024 bytes. Write more, shorter rules");
+	if (scan_sequence(&c, &i, 0, &c.alternatives) || scan_counts(&c))
+		return -1;
+	for (i = 0; i < n; i++)
+		p[i] = (struct pbyte){(uint16_t)i, text[i]};
+	c.glob = arena_array(a, c.alternatives, sizeof *c.glob);
+	if (!c.glob)
+		return no_memory(f);
+	if (expand(&c, p, n) || check_crossing(&c))
+		return -1;
+	*out = (struct pattern){c.is_path, c.count, c.glob};
+	return 0;
+}
+
+/* ---- matching ---- */
+
+#define SET_WORDS ((PATTERN_MAX + 1 + 63) / 64)
+
+/* Adds state i, and the states that are reached from it without reading anything. */
+static void set_add(uint64_t *set, const struct glob *g, size_t i)
+{
+	for (;;) {
+		set[i / 64] |= UINT64_C(1) << (i % 64);
+		if (i == g->count)
+			return;
+		if (g->tok[i] == TOK_STAR || g->tok[i] == TOK_CROSS)
+			i += 1;
+		else if (g->tok[i] == TOK_DIRS)
+			i += 2;
+		else
+			return;
+	}
+}
+
+static int class_has(const struct char_class *k, uint32_t cp)
+{
+	size_t i;
+
+	for (i = 0; i < k->count; i++) {
+		if (cp >= k->range[i].lo && cp <= k->range[i].hi)
+			return !k->negated;
+	}
+	return k->negated;
+}
+
+static void step(const struct glob *g, size_t i, uint32_t cp, uint64_t *next)
+{
+	uint32_t t;
+	int separator = g->slash && cp == '/';
+
+	if (i == g->count)
+		return;
+	t = g->tok[i];
+	if (t < TOK_ANYCHAR) {
+		if (t == cp)
+			set_add(next, g, i + 1);
+	} else if (t == TOK_CROSS) {
+		set_add(next, g, i);
+	} else if (t == TOK_STAR) {
+		if (!separator)
+			set_add(next, g, i);
+	} else if (t == TOK_DIRS || t == TOK_INDIR) {
+		size_t dirs = t == TOK_DIRS ? i : i - 1;
+
+		set_add(next, g, separator ? dirs : dirs + 1);
+	} else if (!separator && (t == TOK_ANYCHAR || class_has(g->class + (t - TOK_CLASS), cp))) {
+		set_add(next, g, i + 1);
+	}
+}
+
+static int walk(const struct glob *g, const char *s, size_t n)
+{
+	uint64_t a[SET_WORDS], b[SET_WORDS], *now = a, *next = b, *swap, any;
+	size_t words = g->count / 64 + 1, i = 0, w;
+	uint32_t cp = 0;
+
+	memset(now, 0, words * sizeof *now);
+	set_add(now, g, 0);
+	while (i < n) {
+		size_t len = utf8_next(s + i, n - i, &cp);
+
+		i += len ? len : 1;
+		memset(next, 0, words * sizeof *next);
+		for (w = 0, any = 0; w < words; w++) {
+			uint64_t bits = now[w];
+
+			any |= bits;
+			for (; bits; bits &= bits - 1)
+				step(g, w * 64 + (size_t)__builtin_ctzll(bits), cp, next);
+		}
+		if (!any)
+			return 0;
+		swap = now;
+		now = next;
+		next = swap;
+	}
+	return (now[g->count / 64] >> (g->count % 64)) & 1;
+}
+
+static int glob_match(const struct glob *g, const char *s, size_t n)
+{
+	if (n < g->prefix_len || memcmp(s, g->prefix, g->prefix_len) != 0)
+		return 0;
+	if (g->form == GLOB_EXACT)
+		return n == g->prefix_len;
+	s += g->prefix_len;
+	n -= g->prefix_len;
+	if (n < g->suffix_len || memcmp(s + n - g->suffix_len, g->suffix, g->suffix_len) != 0)
+		return 0;
+	if (g->form == GLOB_AFFIX)
+		return 1;
+	if (g->must_len && !memmem(s, n, g->must, g->must_len))
+		return 0;
+	return walk(g, s, n);
+}
+
+int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		if (p->glob[i].prefix_len >= literal && glob_match(p->glob + i, s, n))
+			return 1;
+	}
+	return 0;
+}

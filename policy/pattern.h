@@ -1,0 +1,54 @@
+/* Patterns over names, paths and text (specs: docs/policy.md, "Patterns"). Compiled when a document is
+ * loaded, matched by policy_decide. Matching takes time linear in the text: all ways through the
+ * pattern are followed at once, nothing is tried again. The automata of a later version replace what
+ * is behind this header. */
+#ifndef POLICY_PATTERN_H
+#define POLICY_PATTERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/arena.h"
+
+#define PATTERN_MAX          1024u /* bytes, as written */
+#define PATTERN_ALTERNATIVES 64u
+#define PATTERN_NESTING      3u
+#define PATTERN_CROSSINGS    4u /* ** */
+#define PATTERN_ANYCHARS     8u /* ? */
+
+enum pattern_kind {
+	PATTERN_NAME, /* a tool's name or a fact: one field, `*` matches anything */
+	PATTERN_VALUE, /* a path when it starts with ws:/ home:/ tmp:/ or /, otherwise text */
+};
+
+struct glob; /* one alternative without braces */
+
+struct pattern {
+	int is_path;
+	size_t count;
+	const struct glob *glob;
+};
+
+struct pattern_fault {
+	size_t at; /* byte offset of the offending part */
+	size_t len; /* its length */
+	char text[320]; /* what and the cure: "…. …." */
+};
+
+/* Compiles text[0..n), valid UTF-8, into *out; what it points to lives in the arena. 0, or -1 with *f
+ * (len 0 and an empty text: out of memory). */
+int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, size_t n,
+	struct pattern *out, struct pattern_fault *f);
+
+/* 1 when the whole of s[0..n), valid UTF-8, is matched by an alternative that spells out at least
+ * `literal` bytes at its start. No allocation. */
+int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal);
+
+/* 1 when the text is a path that is canonical: starts with ws:/ home:/ tmp:/ or /, no empty, "." or
+ * ".." component, no slash at the end. Otherwise 0 and *f. No pattern characters have a meaning. */
+int path_is_canonical(const char *text, size_t n, struct pattern_fault *f);
+
+/* Length of a root that text starts with ("ws:/" 4, "home:/" 6, "tmp:/" 5, "/" 1), 0 for none. */
+size_t path_root(const char *text, size_t n);
+
+#endif
