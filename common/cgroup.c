@@ -22,7 +22,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 
-#define TAG_NAME "trusted.agentd"
+#define TAG_NAME "user.agentd"
 
 /* ---- the mount table ---- */
 

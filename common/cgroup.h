@@ -51,8 +51,9 @@ unsigned cgroup_poll_us(unsigned looks);
 /* Number of live processes in the subtree's own cgroup.procs, counted up to max. -1 with errno. */
 int cgroup_count(int dirfd, int max);
 
-/* What the supervisor writes on a sandbox's v2 directory (extended attribute "trusted.agentd"), so
- * that the killer can latch it without asking anyone. */
+/* What the supervisor writes on a sandbox's v2 directory right after mkdir(2), so that the killer can
+ * latch it without asking anyone. Extended attribute "user.agentd": only the directory's owner, root,
+ * can write it, and unlike "trusted." it does not take CAP_SYS_ADMIN to read. */
 struct cgroup_tag {
 	uint64_t sandbox; /* sandbox number */
 	unsigned char identity[32]; /* hash of (uid, workspace, agent kind), see common/latch.h */
