@@ -198,7 +198,7 @@ int kill_strike(int base, struct latch_table *latches, struct latch_entry *e, un
 		cgroup_kill(before);
 	}
 	e->tasks = tasks > 0 ? (uint32_t)tasks : 0;
-	*slot = latch_set(latches, e);
+	*slot = latches ? latch_set(latches, e) : LATCH_SLOTS;
 	after = open_sandbox(base, e);
 	if (after < 0)
 		return take_fd(&before);
@@ -213,7 +213,7 @@ void kill_strike_user(int base, struct latch_table *latches, struct latch_entry 
 
 	e->flags |= LATCH_ALL;
 	e->name[0] = 0;
-	*slot = latch_set(latches, e);
+	*slot = latches ? latch_set(latches, e) : LATCH_SLOTS;
 	dir = base < 0 ? -1 : kill_open_user(base, e->uid);
 	if (dir >= 0)
 		cgroup_kill(dir);

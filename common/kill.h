@@ -33,7 +33,8 @@ int kill_resolve(struct kill_target *t, int base, uid_t peer, int admin, struct 
 /* Kills and latches one sandbox, in the order that DESIGN section 8 asks for. In: e->uid, name,
  * by_uid, by_pid, at_ns, reason, flags. Filled: sandbox, identity, tasks. Returns the sandbox's
  * directory for waiting (the caller closes it), or -1 when it is not running: it is latched all the
- * same. *slot is its slot. Whatever fails, the rest is still done. */
+ * same. *slot is its slot. Whatever fails, the rest is still done; latches may be NULL (*slot is then
+ * LATCH_SLOTS): better dead without a latch than alive. */
 int kill_strike(int base, struct latch_table *latches, struct latch_entry *e, unsigned *slot);
 
 /* Latches a whole user (flags gets LATCH_ALL, name is emptied) and kills all in its directory. */
