@@ -12,8 +12,9 @@ PROBE = os.path.join(BUILD, "tests/conformance/probe")
 
 SYSCALLS = """io-uring userfaultfd bpf perf keyctl add-key request-key open-by-handle kexec
     init-module finit-module delete-module mount umount pivot-root fsopen fsmount fspick
-    open-tree move-mount mount-setattr swapon reboot acct quotactl syslog settime clock-settime
-    sethostname fanotify pidfd-getfd kcmp process-madvise lookup-dcookie move-pages vhangup iopl ioperm""".split()
+    open-tree move-mount mount-setattr swapon reboot acct quotactl syslog settime
+    clock-settime sethostname fanotify pidfd-getfd kcmp process-madvise lookup-dcookie
+    move-pages vhangup iopl ioperm""".split()
 FOREIGN = "int80 x32 x32-open".split()
 PTRACE = "ptrace-child ptrace-init ptrace-traceme vm-readv vm-writev".split()
 NAMESPACES = """unshare-user unshare-mount unshare-net unshare-pid unshare-ipc unshare-uts

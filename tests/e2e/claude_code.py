@@ -1,5 +1,6 @@
 """The main job, with the real thing: Claude Code from npm in a sandbox, talking to a scripted
-model on the sandbox's own loopback; tool calls allowed, denied, held for a human; killed and latched."""
+model on the sandbox's own loopback; tool calls allowed, denied, held for a human; killed and
+latched."""
 import json
 import os
 
