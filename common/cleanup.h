@@ -40,6 +40,6 @@ static inline int take_fd(int *fd)
 	return out;
 }
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof(*(a)))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

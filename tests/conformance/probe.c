@@ -65,13 +65,13 @@ static const char *errno_name(int e)
 		{ESTALE, "ESTALE"}, {EDESTADDRREQ, "EDESTADDRREQ"},
 		{EADDRNOTAVAIL, "EADDRNOTAVAIL"}, {EHOSTUNREACH, "EHOSTUNREACH"},
 		{ETIMEDOUT, "ETIMEDOUT"}};
-	static char number[16];
+	static char other[16];
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (names[i].e == e)
 			return names[i].name;
-	snprintf(number, sizeof number, "errno-%d", e);
-	return number;
+	snprintf(other, sizeof other, "errno-%d", e);
+	return other;
 }
 
 __attribute__((format(printf, 1, 2))) static void open_wall(const char *fmt, ...)
@@ -112,9 +112,24 @@ static const char *arg(int i)
 	return args[i];
 }
 
+static int same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+static int starts(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
 static int is_dots(const char *name)
 {
-	return !strcmp(name, ".") || !strcmp(name, "..");
+	return same(name, ".") || same(name, "..");
+}
+
+static int number(const char *s)
+{
+	return (int)strtol(s, NULL, 0);
 }
 
 /* ---- system calls that no agent needs ---------------------------------------------------------- */
@@ -171,7 +186,7 @@ static void bare_syscall(void)
 	};
 
 	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-		if (!strcmp(calls[i].name, attempt)) {
+		if (same(calls[i].name, attempt)) {
 			long r = syscall(calls[i].nr, calls[i].a[0], calls[i].a[1], calls[i].a[2],
 				calls[i].a[3], calls[i].a[4]);
 
@@ -273,7 +288,7 @@ static void vm_writev(void)
 
 static void signal_pid(void)
 {
-	refused_or_open(kill(atoi(arg(0)), 0));
+	refused_or_open(kill(number(arg(0)), 0));
 }
 
 /* Signals to init: it may be named, but must not end, stop or be disturbed. */
@@ -347,7 +362,7 @@ static void proc_scan(void)
 		if (e->d_name[0] < '0' || e->d_name[0] > '9')
 			continue;
 		seen++;
-		if (strcmp(e->d_name, "1"))
+		if (!same(e->d_name, "1"))
 			continue;
 		for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 			int fd;
@@ -382,7 +397,7 @@ static void unshare_ns(void)
 		{"unshare-cgroup", CLONE_NEWCGROUP}, {"unshare-time", 0x80}};
 
 	for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
-		if (!strcmp(ns[i].name, attempt))
+		if (same(ns[i].name, attempt))
 			refused_or_open(unshare(ns[i].flag));
 }
 
@@ -461,9 +476,9 @@ static void status_fields(void)
 	}
 	while (fgets(line, sizeof line, f)) {
 		line[strcspn(line, "\n")] = 0;
-		if ((!strncmp(line, "Cap", 3) && strtoull(strchr(line, ':') + 1, NULL, 16)) ||
-			(!strncmp(line, "NoNewPrivs:", 11) && !strchr(line, '1')) ||
-			(!strncmp(line, "Seccomp:", 8) && !strchr(line, '2'))) {
+		if ((starts(line, "Cap") && strtoull(strchr(line, ':') + 1, NULL, 16)) ||
+			(starts(line, "NoNewPrivs:") && !strchr(line, '1')) ||
+			(starts(line, "Seccomp:") && !strchr(line, '2'))) {
 			open_wall("%s", line);
 			fclose(f);
 			return;
@@ -488,8 +503,7 @@ static void mounts_nosuid(void)
 
 		if (sscanf(line, "%*s %1023s %63s %1023s", dir, type, opts) != 3)
 			continue;
-		if (!strstr(opts, "nosuid") ||
-			(!strstr(opts, "nodev") && strncmp(dir, "/dev", 4))) {
+		if (!strstr(opts, "nosuid") || (!strstr(opts, "nodev") && !starts(dir, "/dev"))) {
 			open_wall("%s is mounted %s", dir, opts);
 			fclose(f);
 			return;
@@ -529,7 +543,7 @@ static void fds_open(void)
 		return;
 	}
 	while ((e = readdir(d))) {
-		int fd = atoi(e->d_name);
+		int fd = number(e->d_name);
 
 		if (is_dots(e->d_name) || fd <= 2 || fd == dirfd(d))
 			continue;
@@ -590,9 +604,9 @@ static void terminal_child(void)
 		printf("%s broken: no terminal of our own: %s\n", attempt, errno_name(errno));
 		return;
 	}
-	if (!strcmp(attempt, "tiocsti-high"))
+	if (same(attempt, "tiocsti-high"))
 		request |= 1ul << 32;
-	if (!strcmp(attempt, "tioclinux")) {
+	if (same(attempt, "tioclinux")) {
 		request = TIOCLINUX;
 		c = 2;
 	}
@@ -621,13 +635,13 @@ static void socket_family(void)
 		{"sctp", AF_INET, SOCK_STREAM, 132}};
 
 	for (size_t i = 0; i < sizeof s / sizeof *s; i++)
-		if (!strcmp(s[i].name, attempt))
+		if (same(s[i].name, attempt))
 			refused_or_open(socket(s[i].family, s[i].type, s[i].proto));
 }
 
 static void connect_tcp(void)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arg(1)))};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(arg(1)))};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (inet_pton(AF_INET, arg(0), &a.sin_addr) != 1)
@@ -665,7 +679,7 @@ static void only_loopback(void)
 	FILE *f = fopen("/proc/net/dev", "re");
 
 	while (f && fgets(line, sizeof line, f))
-		others += strchr(line, ':') && !strstr(line, " lo:") && strncmp(line, "lo:", 3);
+		others += strchr(line, ':') && !strstr(line, " lo:") && !starts(line, "lo:");
 	if (f)
 		fclose(f);
 	if (others)
@@ -762,7 +776,7 @@ static void dev_nodes(void)
 		int known = is_dots(e->d_name);
 
 		for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
-			known |= !strcmp(e->d_name, fine[i]);
+			known |= same(e->d_name, fine[i]);
 		if (!known) {
 			open_wall("/dev/%s", e->d_name);
 			closedir(d);
@@ -1047,7 +1061,7 @@ int main(int argc, char **argv)
 	attempt = argv[1];
 	args = argv + 2;
 	for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++)
-		if (!strcmp(attempts[i].name, attempt)) {
+		if (same(attempts[i].name, attempt)) {
 			attempts[i].run();
 			return 0;
 		}
