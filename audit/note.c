@@ -1,0 +1,374 @@
+/* C2SP signed notes; see note.h. Called by checkpoint.c, publish.c and verify.c; must never accept a
+ * note of which a known key's signature is wrong. */
+#include "audit/note.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/escape.h"
+
+#define DASH "\xe2\x80\x94 " /* U+2014 and a space start a signature line */
+
+struct note_vkey {
+	char name[NOTE_NAME_MAX + 1];
+	unsigned char pub[crypto_sign_PUBLICKEYBYTES];
+	unsigned char id[4];
+};
+
+struct note_signer { /* in sodium_malloc memory: locked, guarded, wiped when freed */
+	unsigned char secret[crypto_sign_SECRETKEYBYTES];
+	struct note_vkey vkey;
+};
+
+struct note {
+	struct span text;
+	size_t nsigs;
+	struct note_sig sigs[NOTE_SIGS_MAX];
+};
+
+void note_key_id(const char *name, uint8_t type, const unsigned char *pub, size_t pub_len,
+	unsigned char id[4])
+{
+	unsigned char h[crypto_hash_sha256_BYTES];
+	const unsigned char sep[2] = {'\n', type};
+	crypto_hash_sha256_state s;
+
+	crypto_hash_sha256_init(&s);
+	crypto_hash_sha256_update(&s, (const unsigned char *)name, strlen(name));
+	crypto_hash_sha256_update(&s, sep, sizeof sep);
+	crypto_hash_sha256_update(&s, pub, pub_len);
+	crypto_hash_sha256_final(&s, h);
+	memcpy(id, h, 4);
+}
+
+/* White space as Unicode's White_Space property has it. */
+static int is_space(unsigned cp)
+{
+	return cp == ' ' || (cp >= 9 && cp <= 13) || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
+		(cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f ||
+		cp == 0x205f || cp == 0x3000;
+}
+
+int note_name_ok(const char *name, size_t n)
+{
+	if (n == 0 || n > NOTE_NAME_MAX)
+		return 0;
+	for (size_t i = 0; i < n;) {
+		unsigned cp;
+		size_t step = utf8_decode(name + i, n - i, &cp);
+
+		if (step == 0 || cp == 0 || cp == '+' || is_space(cp))
+			return 0;
+		i += step;
+	}
+	return 1;
+}
+
+static int name_starts(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+struct note_vkey *note_vkey_new(const char *name, const unsigned char pub[32], struct error *e)
+{
+	struct note_vkey *k;
+
+	if (!note_name_ok(name, strlen(name))) {
+		error_set(e, 0, "not a valid name for a key");
+		return NULL;
+	}
+	k = calloc(1, sizeof *k);
+	if (!k) {
+		error_set(e, ENOMEM, "cannot hold a key");
+		return NULL;
+	}
+	snprintf(k->name, sizeof k->name, "%s", name);
+	memcpy(k->pub, pub, sizeof k->pub);
+	note_key_id(name, NOTE_ED25519, pub, sizeof k->pub, k->id);
+	return k;
+}
+
+/* Lower-case hex only, as the format writes it. */
+static int parse_hex_id(const char *p, unsigned char id[4])
+{
+	for (size_t i = 0; i < 8; i++) {
+		if (!strchr("0123456789abcdef", p[i]) || !p[i])
+			return -1;
+	}
+	return sodium_hex2bin(id, 4, p, 8, NULL, NULL, NULL);
+}
+
+struct note_vkey *note_vkey_parse(const char *text, size_t n, struct error *e)
+{
+	unsigned char key[1 + crypto_sign_PUBLICKEYBYTES], id[4];
+	const char *plus;
+	char name[NOTE_NAME_MAX + 1];
+	struct note_vkey *k;
+	size_t name_len, got = 0;
+
+	if (n && text[n - 1] == '\n')
+		n--;
+	plus = n ? memchr(text, '+', n) : NULL;
+	name_len = plus ? (size_t)(plus - text) : 0;
+	if (!note_name_ok(text, name_len) || n - name_len < 10 || plus[9] != '+' ||
+		parse_hex_id(plus + 1, id) < 0) {
+		error_set(e, 0, "not a verifier key (NAME+ID+KEY)");
+		return NULL;
+	}
+	if (sodium_base642bin(key, sizeof key, plus + 10, n - name_len - 10, NULL, &got, NULL,
+		    sodium_base64_VARIANT_ORIGINAL) < 0 ||
+		got != sizeof key || key[0] != NOTE_ED25519) {
+		error_set(e, 0, "the verifier key is not an Ed25519 log key");
+		return NULL;
+	}
+	memcpy(name, text, name_len);
+	name[name_len] = 0;
+	k = note_vkey_new(name, key + 1, e);
+	if (k && memcmp(k->id, id, sizeof id) != 0) {
+		error_set(e, 0, "the verifier key's id does not belong to the key");
+		note_vkey_free(k);
+		return NULL;
+	}
+	return k;
+}
+
+void note_vkey_free(struct note_vkey *k)
+{
+	free(k);
+}
+
+const char *note_vkey_name(const struct note_vkey *k)
+{
+	return k->name;
+}
+
+const unsigned char *note_vkey_pub(const struct note_vkey *k)
+{
+	return k->pub;
+}
+
+size_t note_vkey_format(const struct note_vkey *k, char buf[NOTE_VKEY_MAX])
+{
+	unsigned char key[1 + sizeof k->pub];
+	char id[9], b64[64];
+
+	key[0] = NOTE_ED25519;
+	memcpy(key + 1, k->pub, sizeof k->pub);
+	sodium_bin2hex(id, sizeof id, k->id, sizeof k->id);
+	sodium_bin2base64(b64, sizeof b64, key, sizeof key, sodium_base64_VARIANT_ORIGINAL);
+	return (size_t)snprintf(buf, NOTE_VKEY_MAX, "%s+%s+%s", k->name, id, b64);
+}
+
+struct note_signer *note_signer_new(const char *name, const unsigned char seed[32], struct error *e)
+{
+	unsigned char pub[crypto_sign_PUBLICKEYBYTES];
+	struct note_signer *s;
+	struct note_vkey *k;
+
+	if (sodium_init() < 0) {
+		error_set(e, 0, "libsodium does not work on this machine");
+		return NULL;
+	}
+	/* Names that the other signature formats we sign with begin their messages with. */
+	if (name_starts(name, "SSHSIG") || name_starts(name, "cosignature")) {
+		error_set(e, 0, "not a valid name for a log");
+		return NULL;
+	}
+	s = sodium_malloc(sizeof *s);
+	if (!s) {
+		error_set(e, ENOMEM, "cannot lock memory for a key");
+		return NULL;
+	}
+	crypto_sign_seed_keypair(pub, s->secret, seed);
+	k = note_vkey_new(name, pub, e);
+	if (!k) {
+		sodium_free(s);
+		return NULL;
+	}
+	s->vkey = *k;
+	note_vkey_free(k);
+	return s;
+}
+
+void note_signer_free(struct note_signer *s)
+{
+	sodium_free(s);
+}
+
+const struct note_vkey *note_signer_vkey(const struct note_signer *s)
+{
+	return &s->vkey;
+}
+
+static int text_ok(const char *p, size_t n)
+{
+	if (n == 0 || p[n - 1] != '\n')
+		return 0;
+	for (size_t i = 0; i < n;) {
+		unsigned cp;
+		size_t step = utf8_decode(p + i, n - i, &cp);
+
+		if (step == 0 || (cp < 0x20 && cp != '\n'))
+			return 0;
+		i += step;
+	}
+	return 1;
+}
+
+/* Where the last blank line begins: text is [0, at], signatures follow at at + 2. 0: there is none. */
+static size_t last_blank_line(const char *p, size_t n)
+{
+	for (size_t at = n - 1; at > 0; at--) {
+		if (p[at] == '\n' && p[at - 1] == '\n')
+			return at - 1;
+	}
+	return 0;
+}
+
+static int parse_sig(const char *p, size_t n, struct note_sig *out)
+{
+	unsigned char blob[NOTE_MAX / 4 * 3];
+	const char *space;
+	size_t got = 0;
+
+	if (n < sizeof DASH || memcmp(p, DASH, sizeof DASH - 1) != 0)
+		return -1;
+	p += sizeof DASH - 1;
+	n -= sizeof DASH - 1;
+	space = memchr(p, ' ', n);
+	if (!space || !note_name_ok(p, (size_t)(space - p)))
+		return -1;
+	out->name = (struct span){p, (size_t)(space - p)};
+	out->base64 = (struct span){space + 1, n - out->name.n - 1};
+	if (sodium_base642bin(blob, sizeof blob, out->base64.p, out->base64.n, NULL, &got, NULL,
+		    sodium_base64_VARIANT_ORIGINAL) < 0 ||
+		got < 5)
+		return -1;
+	memcpy(out->key_id, blob, 4);
+	return 0;
+}
+
+static int parse_sigs(struct note *t, const char *p, size_t n)
+{
+	while (n) {
+		const char *lf = memchr(p, '\n', n);
+		size_t len = lf ? (size_t)(lf - p) : 0;
+
+		if (!lf || t->nsigs == NOTE_SIGS_MAX || parse_sig(p, len, &t->sigs[t->nsigs]) < 0)
+			return -1;
+		t->nsigs++;
+		p += len + 1;
+		n -= len + 1;
+	}
+	return t->nsigs ? 0 : -1;
+}
+
+struct note *note_parse(const char *bytes, size_t n, struct error *e)
+{
+	struct note *t;
+	size_t cut;
+
+	if (n > NOTE_MAX || !text_ok(bytes, n)) {
+		error_set(e, 0, "not a note: %s",
+			n == 0		       ? "it is empty"
+				: n > NOTE_MAX ? "it is too long"
+					       : "it is torn, or has bytes that no note has");
+		return NULL;
+	}
+	cut = last_blank_line(bytes, n);
+	if (cut == 0) {
+		error_set(e, 0, "not a note: no blank line before the signatures");
+		return NULL;
+	}
+	t = calloc(1, sizeof *t);
+	if (!t) {
+		error_set(e, ENOMEM, "cannot hold a note");
+		return NULL;
+	}
+	t->text = (struct span){bytes, cut + 1};
+	if (parse_sigs(t, bytes + cut + 2, n - cut - 2) < 0) {
+		error_set(e, 0, "the note has no signature, or a malformed one");
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void note_free(struct note *t)
+{
+	free(t);
+}
+
+struct span note_text(const struct note *t)
+{
+	return t->text;
+}
+
+size_t note_sigs(const struct note *t)
+{
+	return t->nsigs;
+}
+
+const struct note_sig *note_sig_at(const struct note *t, size_t i)
+{
+	return &t->sigs[i];
+}
+
+static int sig_is_by(const struct note_sig *s, const struct note_vkey *k)
+{
+	return s->name.n == strlen(k->name) && memcmp(s->name.p, k->name, s->name.n) == 0 &&
+		memcmp(s->key_id, k->id, sizeof k->id) == 0;
+}
+
+static int sig_is_valid(const struct note *t, const struct note_sig *s, const struct note_vkey *k)
+{
+	unsigned char blob[4 + crypto_sign_BYTES];
+	size_t got = 0;
+
+	return sodium_base642bin(blob, sizeof blob, s->base64.p, s->base64.n, NULL, &got, NULL,
+		       sodium_base64_VARIANT_ORIGINAL) == 0 &&
+		got == sizeof blob &&
+		crypto_sign_verify_detached(
+			blob + 4, (const unsigned char *)t->text.p, t->text.n, k->pub) == 0;
+}
+
+int note_verify(const struct note *t, const struct note_vkey *const *keys, size_t nkeys,
+	uint64_t *signed_by, struct error *e)
+{
+	*signed_by = 0;
+	for (size_t i = 0; i < t->nsigs; i++) {
+		for (size_t j = 0; j < nkeys && j < 64; j++) {
+			if (!sig_is_by(&t->sigs[i], keys[j]))
+				continue;
+			if (!sig_is_valid(t, &t->sigs[i], keys[j]))
+				return error_set(e, 0, "the signature by %s is not valid", keys[j]->name);
+			*signed_by |= (uint64_t)1 << j;
+		}
+	}
+	return *signed_by ? 0 : error_set(e, 0, "no signature by a known key");
+}
+
+size_t note_sign(const char *text, size_t n, const struct note_signer *s, char *buf, size_t cap,
+	struct error *e)
+{
+	unsigned char blob[4 + crypto_sign_BYTES];
+	char b64[128];
+	int w;
+
+	if (!text_ok(text, n) || n + 512 > NOTE_MAX) {
+		error_set(e, 0, "a text that a note cannot have");
+		return 0;
+	}
+	memcpy(blob, s->vkey.id, 4);
+	crypto_sign_detached(blob + 4, NULL, (const unsigned char *)text, n, s->secret);
+	sodium_bin2base64(b64, sizeof b64, blob, sizeof blob, sodium_base64_VARIANT_ORIGINAL);
+	w = snprintf(buf, cap, "%.*s\n" DASH "%s %s\n", (int)n, text, s->vkey.name, b64);
+	if (w < 0 || (size_t)w >= cap) {
+		error_set(e, 0, "no room for a note");
+		return 0;
+	}
+	return (size_t)w;
+}
