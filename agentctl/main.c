@@ -2,6 +2,7 @@
  * that must start fast; it execs agentctl-tools (JSON, YAML, cryptography) for the others. Here: the
  * table of verbs, help, and the options that every verb has. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,11 +290,23 @@ static int dispatch(struct ctl *c, int argc, char **argv, int i)
 	return unknown_verb(argv[i]);
 }
 
+/* Descriptors 0 to 2 that are closed become /dev/null: else the next file or socket gets the number,
+ * and what is meant for the person goes there. */
+static int fill_standard_fds(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl c = {0};
 	int i = 1;
 
+	if (fill_standard_fds() < 0)
+		return CTL_USAGE; /* not even a place for words; the code by which a hook denies */
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		char *value;
 		int r = ctl_option(argc, argv, &i, "root", &value);

@@ -1,0 +1,97 @@
+/* How it ended; see outcome.h. */
+#include "agentctl/outcome.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agentctl/verbs.h"
+#include "common/jsonscan.h"
+
+/* An exit code in decimal and, behind a space, the rest. */
+static int read_code(const char *s, int *code, const char **rest)
+{
+	char *end;
+	long v = strtol(s, &end, 10);
+
+	if (end == s || s[0] < '0' || s[0] > '9' || v > 255 || (*end && *end != ' '))
+		return -1;
+	*code = (int)v;
+	*rest = *end ? end + 1 : end;
+	return 0;
+}
+
+int outcome_of_line(struct outcome *o, const char *line)
+{
+	const char *rest = "";
+
+	if (strncmp(line, "EXIT ", 5) == 0 && read_code(line + 5, &o->code, &rest) == 0) {
+		o->kind = OUTCOME_EXIT;
+		o->text[0] = 0;
+		return 1;
+	}
+	if (strncmp(line, "END ", 4) != 0)
+		return 0;
+	o->kind = OUTCOME_END;
+	o->code = CTL_FAILED;
+	if (read_code(line + 4, &o->code, &rest) < 0)
+		rest = line + 4;
+	snprintf(o->text, sizeof o->text, "%s", rest);
+	return 1;
+}
+
+int outcome_of_notification(struct outcome *o, const char *line)
+{
+	struct span all = {line, strlen(line)}, method, params, v;
+	char name[32];
+	size_t n;
+	int64_t number;
+
+	if (json_find(all, "method", &method) != 1 ||
+		json_string(method, name, sizeof name, &n) < 0 ||
+		json_find(all, "params", &params) != 1)
+		return 0;
+	o->text[0] = 0;
+	if (strcmp(name, "detached") == 0) {
+		o->kind = OUTCOME_TAKEN;
+		if (json_find(params, "by_pid", &v) == 1 && json_int(v, &number) == 0)
+			snprintf(o->text, sizeof o->text, "pid %lld", (long long)number);
+		return 1;
+	}
+	if (strcmp(name, "ended") != 0)
+		return 0;
+	o->kind = OUTCOME_EXIT;
+	o->code = CTL_FAILED;
+	if (json_find(params, "code", &v) == 1 && json_int(v, &number) == 0 && number >= 0 &&
+		number <= 255)
+		o->code = (int)number;
+	if (json_find(params, "text", &v) == 1 &&
+		json_string(v, o->text, sizeof o->text, &n) == 0 && n > 0)
+		o->kind = OUTCOME_END;
+	return 1;
+}
+
+int outcome_report(const struct outcome *o, const char *name)
+{
+	switch (o->kind) {
+	case OUTCOME_EXIT:
+		return o->code;
+	case OUTCOME_END:
+		return ctl_fail(o->code, "%s ended: %s", name, ctl_safe(o->text));
+	case OUTCOME_DETACHED:
+		dprintf(2, "agentctl: left %s, which goes on; back to it: agentctl attach %s\n",
+			name, name);
+		return CTL_OK;
+	case OUTCOME_TAKEN:
+		dprintf(2,
+			"agentctl: %s goes on at another terminal (%s); back to it: agentctl "
+			"attach "
+			"%s\n",
+			name, *o->text ? ctl_safe(o->text) : "another attach", name);
+		return CTL_OK;
+	case OUTCOME_LOST:
+	case OUTCOME_NONE:
+		break;
+	}
+	return ctl_fail(CTL_FAILED, "%s", *o->text ? ctl_safe(o->text) : "agentd is gone");
+}

@@ -1,0 +1,16 @@
+/* Joins the person's terminal to the pty of a sandbox, and keeps them joined: what `agentctl run` on a
+ * terminal and `agentctl attach` do. */
+#ifndef AGENTCTL_TERMINAL_H
+#define AGENTCTL_TERMINAL_H
+
+#include "agentctl/keys.h"
+#include "agentctl/outcome.h"
+#include "agentctl/verbs.h"
+
+/* Joins the terminal to the sandbox until one of them ends or the person leaves. control: the
+ * connection on which the supervisor reports the end (of `run`), or NULL. Fills *o; the terminal is
+ * restored when it returns. */
+void terminal_join(const struct ctl *c, const char *name, struct ctl_lines *control,
+	const struct detach_keys *keys, struct outcome *o);
+
+#endif
