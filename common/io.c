@@ -11,12 +11,18 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 
+#ifdef AGENTD_MUSL
+#define IOV_COUNT(n) ((int)(n)) /* the type differs between the libcs */
+#else
+#define IOV_COUNT(n) (n)
+#endif
 #define IO_FDS_MAX 253 /* SCM_MAX_FD of the kernel */
 #define SEALS_ALL  (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -126,12 +132,19 @@ const void *io_map_sealed(int fd, size_t max, size_t *n, struct error *e)
 
 ssize_t io_send_fds(int sock, const void *buf, size_t n, const int *fds, size_t nfds, int flags)
 {
+	struct iovec v = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+
+	return io_sendv_fds(sock, &v, 1, fds, nfds, flags);
+}
+
+ssize_t io_sendv_fds(
+	int sock, const struct iovec *v, size_t nv, const int *fds, size_t nfds, int flags)
+{
 	union {
 		char buf[CMSG_SPACE(IO_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
 	} c;
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = IOV_COUNT(nv)};
 	ssize_t r;
 
 	if (nfds > IO_FDS_MAX) {
@@ -180,13 +193,19 @@ static void take_rights(struct msghdr *m, int *fds, size_t cap, size_t *got, int
 
 ssize_t io_recv_fds(int sock, void *buf, size_t n, int *fds, size_t *nfds, int flags)
 {
+	struct iovec v = {.iov_base = buf, .iov_len = n};
+
+	return io_recvv_fds(sock, &v, 1, fds, nfds, flags);
+}
+
+ssize_t io_recvv_fds(int sock, struct iovec *v, size_t nv, int *fds, size_t *nfds, int flags)
+{
 	union {
 		char buf[CMSG_SPACE(IO_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
 	} c;
-	struct iovec iov = {.iov_base = buf, .iov_len = n};
-	struct msghdr m = {.msg_iov = &iov,
-		.msg_iovlen = 1,
+	struct msghdr m = {.msg_iov = v,
+		.msg_iovlen = IOV_COUNT(nv),
 		.msg_control = c.buf,
 		.msg_controllen = sizeof c.buf};
 	size_t cap = nfds ? *nfds : 0, got = 0;

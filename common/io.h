@@ -39,6 +39,12 @@ const void *io_map_sealed(int fd, size_t max, size_t *n, struct error *e);
 ssize_t io_send_fds(int sock, const void *buf, size_t n, const int *fds, size_t nfds, int flags);
 ssize_t io_recv_fds(int sock, void *buf, size_t n, int *fds, size_t *nfds, int flags);
 
+struct iovec;
+/* The same for several buffers at once (writev(2), readv(2)). */
+ssize_t io_sendv_fds(
+	int sock, const struct iovec *v, size_t nv, const int *fds, size_t nfds, int flags);
+ssize_t io_recvv_fds(int sock, struct iovec *v, size_t nv, int *fds, size_t *nfds, int flags);
+
 /* Nanoseconds of CLOCK_MONOTONIC, CLOCK_BOOTTIME and CLOCK_REALTIME. */
 uint64_t io_now_mono(void);
 uint64_t io_now_boot(void);

@@ -2,6 +2,9 @@
  * Payload structs are fixed-layout; strings in them are NUL-terminated within their array (the
  * receiver checks with msg_str_ok). Numbers are in host order: both ends are on this machine.
  *
+ * A launch has one number from beginning to end: h.id of MSG_RUN, of its answer, of MSG_STARTED and of
+ * MSG_ENDED. A launch that fails after MSG_PLAN ends with MSG_ENDED (END_FAILED) and was never STARTED.
+ *
  * Start-up of a role: the supervisor starts `agentd ROLE --root DIR`, already under the role's uid,
  * with fd 3 = its channel to the supervisor. The role applies its own seccomp and Landlock, sends
  * MSG_HELLO, and is then fed. */

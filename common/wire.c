@@ -26,17 +26,15 @@ int wire_pair(int fds[2], struct error *e)
 int wire_send(int sock, uint16_t type, uint64_t id, const void *payload, size_t n, const int *fds,
 	size_t nfds)
 {
-	unsigned char buf[sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX];
 	struct wire_hdr h = {.len = (uint32_t)n, .type = type, .id = id};
+	struct iovec v[2] = {{.iov_base = &h, .iov_len = sizeof h},
+		{.iov_base = (void *)(uintptr_t)payload, .iov_len = n}};
 
 	if (n > WIRE_PAYLOAD_MAX || nfds > WIRE_FDS_MAX) {
 		errno = EMSGSIZE;
 		return -1;
 	}
-	memcpy(buf, &h, sizeof h);
-	if (n)
-		memcpy(buf + sizeof h, payload, n);
-	return io_send_fds(sock, buf, sizeof h + n, fds, nfds, 0) < 0 ? -1 : 0;
+	return io_sendv_fds(sock, v, 2, fds, nfds, 0) < 0 ? -1 : 0;
 }
 
 static int frame_is_whole(const struct wire_msg *m, size_t got)
@@ -46,21 +44,22 @@ static int frame_is_whole(const struct wire_msg *m, size_t got)
 
 int wire_recv(int sock, struct wire_msg *m)
 {
-	unsigned char buf[sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX];
+	struct iovec v[2] = {{.iov_base = &m->h, .iov_len = sizeof m->h},
+		{.iov_base = m->payload, .iov_len = sizeof m->payload}};
 	ssize_t r;
 
 	m->nfds = WIRE_FDS_MAX;
-	r = io_recv_fds(sock, buf, sizeof buf, m->fds, &m->nfds, 0);
-	if (r <= 0)
+	r = io_recvv_fds(sock, v, 2, m->fds, &m->nfds, 0);
+	if (r <= 0) {
+		if (r == 0)
+			wire_close_fds(m);
 		return (int)r;
-	memset(&m->h, 0, sizeof m->h);
-	memcpy(&m->h, buf, (size_t)r < sizeof m->h ? (size_t)r : sizeof m->h);
+	}
 	if (!frame_is_whole(m, (size_t)r)) {
 		wire_close_fds(m);
 		errno = EPROTO;
 		return -1;
 	}
-	memcpy(m->payload, buf + sizeof m->h, m->h.len);
 	return 1;
 }
 

@@ -1,0 +1,28 @@
+/* The way into a sandbox: what the new process does between clone3 and the exec of agentd-init. It
+ * runs in the spawner's address space (CLONE_VM|CLONE_VFORK), so it allocates nothing, leaves no
+ * global changed but *fail, and ends in execveat or _exit. */
+#ifndef SUPERVISOR_ENTER_H
+#define SUPERVISOR_ENTER_H
+
+#include "supervisor/seccomp.h"
+#include "supervisor/spawn.h"
+
+struct enter_fail { /* filled by the child, read by the spawner after the child is gone */
+	int err;
+	char what[252];
+};
+
+struct enter {
+	const struct spawn_config *config;
+	const struct spawn_req *req;
+	const struct plan_header *plan;
+	const struct seccomp_set *filters;
+	const int *fds; /* of SPAWN_LAUNCH */
+	int netns_fd;
+	int landlock_abi;
+	struct enter_fail *fail;
+};
+
+_Noreturn void enter_sandbox(const struct enter *x);
+
+#endif

@@ -1,0 +1,310 @@
+/* Protected paths of a workspace; see protect.h. */
+#include "supervisor/protect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "supervisor/launch.h"
+#include "supervisor/sys.h"
+
+/* The built-in list. A path whose parent does not exist is left out: its parent is on the list itself,
+ * or (.git) may be made by the agent and is reported at the end. */
+static const char *const built_in[] = {".agentd", ".vscode", ".idea", ".devcontainer", ".husky",
+	".codex", ".gemini", ".opencode", ".cursor", ".envrc", ".mcp.json", ".git/hooks",
+	".git/config", ".git/config.worktree", ".claude", ".claude/settings.json",
+	".claude/settings.local.json", ".claude/hooks", ".claude/commands", ".claude/agents",
+	".claude/skills", ".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshrc",
+	".zshenv", ".zprofile"};
+
+/* Directories that stay writable but must not be renamed away, because protected paths lie in them. */
+static const char *const pinned[] = {".git", ".claude"};
+
+#define PLACEHOLDER_MODE \
+	01555 /* sticky and not writable: nobody makes such a directory by accident */
+#define LINGER_NS (5ull * 1000 * 1000 * 1000)
+#define NAMES_MAX 40
+
+struct placeholders {
+	dev_t dev; /* of the workspace */
+	ino_t ino;
+	struct creds user;
+	int ws_fd;
+	int users; /* sandboxes */
+	uint64_t idle_since;
+	char *name
+		[NAMES_MAX]; /* relative to the workspace; made by us, or left by an instance that died */
+	int n;
+	struct placeholders *next;
+};
+
+static struct placeholders *all;
+
+static int listed(const char *s, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(s, list[i]))
+			return 1;
+	}
+	return 0;
+}
+
+static struct placeholders *find_or_make(int ws_fd, const struct creds *user, struct error *e)
+{
+	struct placeholders *p;
+	struct stat st;
+
+	if (fstat(ws_fd, &st) < 0) {
+		error_set(e, errno, "cannot examine the workspace");
+		return NULL;
+	}
+	for (p = all; p; p = p->next) {
+		if (p->dev == st.st_dev && p->ino == st.st_ino && p->user.uid == user->uid)
+			return p;
+	}
+	p = calloc(1, sizeof *p);
+	if (!p || (p->ws_fd = fcntl(ws_fd, F_DUPFD_CLOEXEC, 0)) < 0) {
+		error_set(e, errno, "no room to remember placeholders");
+		free(p);
+		return NULL;
+	}
+	p->dev = st.st_dev;
+	p->ino = st.st_ino;
+	p->user = *user;
+	p->next = all;
+	all = p;
+	return p;
+}
+
+static int remember(struct placeholders *p, const char *rel)
+{
+	for (int i = 0; i < p->n; i++) {
+		if (!strcmp(p->name[i], rel))
+			return 0;
+	}
+	if (p->n == NAMES_MAX || !(p->name[p->n] = strdup(rel))) {
+		errno = ENOMEM;
+		return -1;
+	}
+	p->n++;
+	return 0;
+}
+
+/* Opens rel below the workspace without following links; the last component may be one. */
+static int open_beneath(int ws_fd, const char *rel)
+{
+	return sys_openat2(ws_fd, rel, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
+		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
+struct work {
+	struct launch *l;
+	const struct plan_header *plan;
+	int ws_fd;
+	const struct creds *user;
+	const struct identity *id;
+	struct placeholders *holders;
+	struct error *e;
+};
+
+static void destination(const struct work *w, const char *rel, char *out, size_t cap)
+{
+	snprintf(out, cap, "%s/%s", plan_text(w->plan, w->plan->workspace), rel);
+}
+
+static int add_tree(struct work *w, const char *rel, int fd, uint32_t flags)
+{
+	char dst[2 * PLAN_PATH_MAX + 2];
+	int tree = launch_tree(fd, !!(flags & SPAWN_M_RW), w->id, rel, w->e);
+
+	destination(w, rel, dst, sizeof dst);
+	return tree < 0 ? -1 : launch_add(w->l, tree, flags, dst, w->e);
+}
+
+/* A link, socket or device in a protected place is covered by an empty file. */
+static int cover(struct work *w, const char *rel)
+{
+	char dst[2 * PLAN_PATH_MAX + 2];
+
+	destination(w, rel, dst, sizeof dst);
+	return launch_add(w->l, -1, SPAWN_M_HIDE | SPAWN_M_FILE, dst, w->e);
+}
+
+/* Makes the placeholder with the user's rights. 1 made, 0 not needed (no parent, or the workspace is
+ * not theirs to write: then the agent cannot make it either), -1. */
+static int make_placeholder(struct work *w, const char *rel)
+{
+	int r, err;
+
+	creds_enter(w->user);
+	r = mkdirat(w->ws_fd, rel, PLACEHOLDER_MODE);
+	err = errno;
+	creds_leave();
+	if (r < 0 && (err == ENOENT || err == EACCES || err == EROFS || err == ENOTDIR))
+		return 0;
+	if (r < 0 && err != EEXIST)
+		return error_set(w->e, err, "cannot keep %s from being made in the workspace", rel);
+	return 1;
+}
+
+static int is_placeholder(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == PLACEHOLDER_MODE;
+}
+
+static int protect_one(struct work *w, const char *rel)
+{
+	cleanup_close int fd = open_beneath(w->ws_fd, rel);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT) {
+		int made = make_placeholder(w, rel);
+
+		if (made <= 0)
+			return made;
+		fd = open_beneath(w->ws_fd, rel);
+	}
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (fd < 0 && errno == ELOOP)
+		return 0; /* a link above it: that link is covered, or leads where its target is protected */
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(w->e, errno, "cannot open %s in the workspace to protect it", rel);
+	if (is_placeholder(&st) && remember(w->holders, rel) < 0)
+		return error_set(w->e, errno, "cannot remember the placeholder %s", rel);
+	if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))
+		return add_tree(w, rel, fd, S_ISDIR(st.st_mode) ? 0 : SPAWN_M_FILE);
+	return cover(w, rel);
+}
+
+/* A pinned directory becomes a mount of its own, still writable. A link in its place is covered: what
+ * it leads to is not the workspace's. */
+static int pin_one(struct work *w, const char *rel)
+{
+	cleanup_close int fd = open_beneath(w->ws_fd, rel);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : error_set(w->e, errno, "cannot open %s to pin it", rel);
+	if (fstat(fd, &st) < 0)
+		return error_set(w->e, errno, "cannot examine %s", rel);
+	if (is_placeholder(&st))
+		return 0; /* protect_one has it */
+	if (S_ISDIR(st.st_mode))
+		return add_tree(w, rel, fd, SPAWN_M_RW);
+	if (S_ISREG(st.st_mode)) /* .git of a worktree or submodule: names the real one */
+		return add_tree(w, rel, fd, SPAWN_M_FILE);
+	return cover(w, rel);
+}
+
+/* Every directory above an extra path is pinned too. */
+static int pin_parents(struct work *w, const char *rel)
+{
+	char part[PLAN_PATH_MAX + 1];
+
+	snprintf(part, sizeof part, "%s", rel);
+	for (char *s = strchr(part, '/'); s; s = strchr(s + 1, '/')) {
+		*s = 0;
+		if (!listed(part, pinned, ARRAY_LEN(pinned)) &&
+			!listed(part, built_in, ARRAY_LEN(built_in)) && pin_one(w, part) < 0)
+			return -1;
+		*s = '/';
+	}
+	return 0;
+}
+
+static int protect_built_in(struct work *w)
+{
+	for (size_t i = 0; i < ARRAY_LEN(pinned); i++) {
+		if (pin_one(w, pinned[i]) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(built_in); i++) {
+		const char *rel = built_in[i];
+		cleanup_close int fd = -1;
+		struct stat st;
+
+		/* .claude as a whole only when it is not there, or is our own placeholder. */
+		if (!strcmp(rel, ".claude")) {
+			fd = open_beneath(w->ws_fd, rel);
+			if (fd >= 0 && (fstat(fd, &st) < 0 || !is_placeholder(&st)))
+				continue;
+		}
+		if (protect_one(w, rel) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int protect_extra(struct work *w)
+{
+	for (uint32_t i = 0; i < w->plan->mountc; i++) {
+		const struct plan_mount *m = plan_mount_at(w->plan, i);
+		const char *rel = plan_text(w->plan, m->src);
+
+		if (m->kind != PLAN_PROTECT || listed(rel, built_in, ARRAY_LEN(built_in)) ||
+			listed(rel, pinned, ARRAY_LEN(pinned)))
+			continue;
+		if (pin_parents(w, rel) < 0 || protect_one(w, rel) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int protect_workspace(struct launch *l, const struct plan_header *plan, int ws_fd,
+	const struct creds *user, const struct identity *id, struct placeholders **out,
+	struct error *e)
+{
+	struct work w = {.l = l, .plan = plan, .ws_fd = ws_fd, .user = user, .id = id, .e = e};
+
+	w.holders = find_or_make(ws_fd, user, e);
+	if (!w.holders)
+		return -1;
+	w.holders->users++;
+	*out = w.holders;
+	return protect_built_in(&w) < 0 ? -1 : protect_extra(&w);
+}
+
+void protect_release(struct placeholders *p, uint64_t now_ns)
+{
+	if (!p)
+		return;
+	p->users--;
+	p->idle_since = now_ns;
+}
+
+/* rmdir(2) only ever removes an empty directory: whatever the owner put there stays. */
+static void remove_all(struct placeholders *p)
+{
+	creds_enter(&p->user);
+	for (int i = p->n - 1; i >= 0; i--) {
+		struct stat st;
+
+		if (fstatat(p->ws_fd, p->name[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			is_placeholder(&st))
+			unlinkat(p->ws_fd, p->name[i], AT_REMOVEDIR);
+		free(p->name[i]);
+	}
+	creds_leave();
+	close(p->ws_fd);
+	free(p);
+}
+
+void protect_collect(uint64_t now_ns)
+{
+	for (struct placeholders **at = &all; *at;) {
+		struct placeholders *p = *at;
+
+		if (now_ns && (p->users > 0 || now_ns - p->idle_since < LINGER_NS)) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		remove_all(p);
+	}
+}
