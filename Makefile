@@ -37,7 +37,7 @@ TOOL_LIBS   := $(call pc,--libs,jansson yaml-0.1 libsodium)
 TEST_LIBS   := $(call pc,--libs,check libevent jansson yaml-0.1 libsodium libseccomp libcap)
 
 src      = $(sort $(wildcard $(foreach d,$(1),$(d)/*.c)))
-obj      = $(patsubst %.c,$(B)/%.o,$(1))
+obj      = $(patsubst %.c,$(B)/obj/%.o,$(1))
 muslobj  = $(patsubst %.c,$(B)/musl/%.o,$(1))
 
 COMMON   := $(call src,common)
@@ -66,7 +66,7 @@ $(B)/%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $^
 
-$(B)/%.o: %.c
+$(B)/obj/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
 $(B)/musl/%.o: %.c
@@ -94,7 +94,7 @@ $(B)/agentctl-tools: $(call obj,$(CTLTOOLS)) $(B)/libpolicy.a $(B)/libaudit.a $(
 DAEMON_PARTS := $(filter-out %/main.c,$(ROLES) $(SUP))
 $(B)/libdaemons.a: $(call obj,$(DAEMON_PARTS))
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT))
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdaemons.a $(B)/libpolicy.a $(B)/libaudit.a $(B)/libcommon.a
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libdaemons.a $(B)/libpolicy.a $(B)/libaudit.a $(B)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS)
 PROBE_BINS := $(patsubst tests/conformance/%.c,$(B)/tests/conformance/%,$(PROBES))

@@ -526,7 +526,7 @@ static void first_line(struct client *c, char *line, int *fds, size_t nfds)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-		if (strcmp(line, verbs[i].name) != 0 || !arg == verbs[i].wants_name)
+		if (strcmp(line, verbs[i].name) != 0 || (arg != NULL) != verbs[i].wants_name)
 			continue;
 		verbs[i].run(c, arg);
 		client_close(c);

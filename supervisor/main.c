@@ -330,14 +330,11 @@ static void killer_tick(uint64_t now)
 int spawner_init(struct error *e)
 {
 	static struct wire_msg m;
-	char path[600];
-	int pair[2], init_fd, proc_fd;
+	int pair[2], init_fd = open(sup.init, O_PATH | O_CLOEXEC), proc_fd;
 
-	snprintf(path, sizeof path, "%s/agentd-init", sup.bin_dir);
-	init_fd = open(path, O_PATH | O_CLOEXEC);
 	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (init_fd < 0 || proc_fd < 0 || wire_pair(pair, e) < 0)
-		return error_set(e, errno, "cannot open %s", path);
+		return error_set(e, errno, "cannot open %s", sup.init);
 	sup.spawner_pid = fork();
 	if (sup.spawner_pid == 0) {
 		struct spawn_config c = {.paths = sup.paths,
@@ -346,7 +343,7 @@ int spawner_init(struct error *e)
 			.proc_fd = proc_fd,
 			.sock = pair[1]};
 
-		snprintf(c.agentctl, sizeof c.agentctl, "%.490s/agentctl", sup.bin_dir);
+		memcpy(c.agentctl, sup.agentctl, sizeof c.agentctl);
 		close(pair[0]);
 		close(sup.killer); /* the killer must see our end when the supervisor dies */
 		close(lock_fd);
@@ -393,26 +390,34 @@ static int catch_signals(struct error *e)
 	return loop_watch(signal_fd, EPOLLIN, signal_event, NULL, e) ? 0 : -1;
 }
 
+/* Our programs lie together in a build tree, and in PREFIX/libexec/agentd and PREFIX/bin when installed. */
+static int find_program(const char *self_dir, const char *name, char *out, size_t cap, struct error *e)
+{
+	const char *dirs[] = {self_dir, AGENTD_PREFIX "/libexec/agentd", AGENTD_PREFIX "/bin"};
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		snprintf(out, cap, "%s/%s", dirs[i], name);
+		if (access(out, X_OK) == 0)
+			return 0;
+	}
+	return error_set(e, 0, "cannot find %s beside agentd-supervisor (%s) or below " AGENTD_PREFIX
+			       ": is the installation complete?",
+		name, self_dir);
+}
+
 static int find_programs(struct error *e)
 {
-	static const char *const names[] = {"agentd", "agentd-init", "agentctl"};
-	char self[512];
+	char self[400];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
 	if (n <= 0)
 		return error_set(e, errno, "cannot find its own program");
 	self[n] = 0;
 	*strrchr(self, '/') = 0;
-	snprintf(sup.bin_dir, sizeof sup.bin_dir, "%s", self);
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char path[600];
-
-		snprintf(path, sizeof path, "%s/%s", sup.bin_dir, names[i]);
-		if (access(path, X_OK) < 0)
-			return error_set(e, errno,
-				"cannot find %s (it belongs beside agentd-supervisor)", path);
-	}
-	return 0;
+	if (find_program(self, "agentd", sup.agentd, sizeof sup.agentd, e) < 0 ||
+		find_program(self, "agentd-init", sup.init, sizeof sup.init, e) < 0)
+		return -1;
+	return find_program(self, "agentctl", sup.agentctl, sizeof sup.agentctl, e);
 }
 
 static int start(const char *root, struct error *e)

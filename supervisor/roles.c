@@ -31,19 +31,18 @@ static void role_event(void *arg, uint32_t events);
 
 static _Noreturn void role_exec(const struct role *r, int sock)
 {
-	char path[600], name[32];
+	char name[32];
 	char root[sizeof sup.paths.root + 1];
-	char *argv[] = {path, name, (char *)(uintptr_t) "--root", root, NULL};
+	char *argv[] = {(char *)(uintptr_t) "agentd", name, (char *)(uintptr_t) "--root", root, NULL};
 	char *envp[] = {NULL};
 
-	snprintf(path, sizeof path, "%s/agentd", sup.bin_dir);
 	snprintf(name, sizeof name, "%s", r->name);
 	snprintf(root, sizeof root, "%s", *sup.paths.root ? sup.paths.root : "/");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || dup2(sock, ROLE_SUPERVISOR_FD) < 0 ||
 		sys_close_range(ROLE_SUPERVISOR_FD + 1, ~0u, 0) < 0 || sys_setgroups(0, NULL) < 0 ||
 		sys_setresgid(r->gid) < 0 || sys_setresuid(r->uid) < 0)
 		_exit(126);
-	execve(path, argv, envp);
+	execve(sup.agentd, argv, envp);
 	_exit(127);
 }
 
@@ -332,8 +331,8 @@ static int wait_for_hello(struct error *e)
 				return error_set(e, 0,
 					"the %s does not start: see its message above (its program "
 					"is "
-					"%s/agentd, its uid %u)",
-					sup.role[i].name, sup.bin_dir, sup.role[i].uid);
+					"%s, its uid %u)",
+					sup.role[i].name, sup.agentd, sup.role[i].uid);
 		}
 		if (io_now_boot() > until)
 			return error_set(e, 0, "broker and recorder did not report within %d s",

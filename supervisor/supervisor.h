@@ -65,7 +65,7 @@ struct sandbox {
 struct supervisor {
 	struct paths paths;
 	struct cgroup_host cg;
-	char bin_dir[512]; /* where agentd, agentd-init and agentctl are */
+	char agentd[512], init[512], agentctl[512]; /* our programs, absolute */
 	gid_t admin_gid; /* group agentd; (gid_t)-1: none */
 	int base; /* v2 directory of this instance */
 	struct latch_table *latches;
