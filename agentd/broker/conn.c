@@ -143,11 +143,16 @@ static void free_conn(struct conn *c)
 	free(c);
 }
 
+void conn_reap(struct conn *c)
+{
+	if (c->dead && !c->in_use)
+		free_conn(c);
+}
+
 static void release(struct conn *c)
 {
 	c->in_use--;
-	if (c->dead && !c->in_use)
-		free_conn(c);
+	conn_reap(c);
 }
 
 void conn_close(struct conn *c)

@@ -95,6 +95,10 @@ int conn_result_fd(struct conn *c, const char *id, const char *result, size_t n,
  * of them, the connection is not read. */
 void conn_busy(struct conn *c, int by);
 
+/* For a caller that keeps a connection alive with in_use++ and has given that up (in_use--): frees it
+ * when it died meanwhile. */
+void conn_reap(struct conn *c);
+
 /* Takes one line as if it had come from the peer: for the fuzzer. */
 void conn_feed(struct conn *c, const char *line, size_t n);
 

@@ -219,8 +219,10 @@ void text_json(struct text *t, const json_t *v)
 }
 
 #define EXACT_MAX 9007199254740991ll /* 2^53 - 1: what every JSON reader holds exactly */
+#define DEPTH_MAX 24 /* of the log's 32, some are around the value */
+#define KEYS_MAX  1000
 
-int json_is_recordable(const json_t *v)
+static int recordable(const json_t *v, int depth)
 {
 	const char *key;
 	json_t *item;
@@ -228,17 +230,32 @@ int json_is_recordable(const json_t *v)
 
 	if (json_is_integer(v))
 		return json_integer_value(v) <= EXACT_MAX && json_integer_value(v) >= -EXACT_MAX;
-	if (json_is_real(v))
+	if (json_is_real(v) || depth > DEPTH_MAX || json_object_size(v) > KEYS_MAX)
 		return 0;
 	json_object_foreach((json_t *)(uintptr_t)v, key, item)
 	{
-		if (!json_is_recordable(item))
+		if (!recordable(item, depth + 1))
 			return 0;
 	}
 	json_array_foreach(v, i, item)
 	{
-		if (!json_is_recordable(item))
+		if (!recordable(item, depth + 1))
 			return 0;
 	}
 	return 1;
+}
+
+int json_is_recordable(const json_t *v)
+{
+	return recordable(v, 0);
+}
+
+size_t text_cut(const char *s, size_t n, size_t max)
+{
+	if (n <= max)
+		return n;
+	n = max;
+	while (n && ((unsigned char)s[n] & 0xc0) == 0x80)
+		n--;
+	return n;
 }

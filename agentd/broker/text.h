@@ -26,7 +26,11 @@ void text_quote_str(struct text *t, const char *s);
 /* A JSON value: objects with sorted keys, numbers as jansson holds them. */
 void text_json(struct text *t, const json_t *v);
 
-/* 1 when the value holds only what a record may hold: no fraction, no integer beyond 2^53. */
+/* 1 when the value holds only what a record may hold inside (audit/record.h): no fraction, no integer
+ * beyond 2^53, not too many keys, not nested too deeply. */
 int json_is_recordable(const json_t *v);
+
+/* The length of s[0..n) cut to at most max bytes without cutting a UTF-8 character. */
+size_t text_cut(const char *s, size_t n, size_t max);
 
 #endif
