@@ -71,12 +71,14 @@ struct action_value {
 	const char *pointer, *text; /* NUL-terminated here */
 	size_t pointer_len, len;
 	enum action_type type;
-	int path_unknown; /* as a path, nobody can say which file this is: too long, ~user, /proc/self/root */
+	int path_unknown; /* as a path, nobody can say which file this is: too long, ~user, /proc/self/root,
+	blanks around it, an empty list. Deny and ask rules match it, allow rules do not */
 	size_t names;
 	const struct action_name *name;
 };
 
-/* An action is immutable once made. Values are sorted by pointer (bytewise) and unique. */
+/* An action is immutable once made. Values are unique and sorted by
+ * action_pointer_order. */
 struct action {
 	enum action_kind kind;
 	const char *tool; /* NUL-terminated */
@@ -94,6 +96,10 @@ int action_from_tool(struct action **out, const struct action_places *places, co
 	size_t tool_len, const struct action_arg *args, size_t n, struct error *e);
 
 void action_free(struct action *a);
+
+/* Like strcmp, but `/` comes before every other character, so that what is below a pointer stands
+ * right behind it. */
+int action_pointer_order(const char *a, const char *b);
 
 /* SHA-256 over an unambiguous encoding of the whole action: kind, tool, working directory, every
  * pointer, type and value, each with its length. What an approval is bound to. 64 hex digits and a

@@ -687,12 +687,21 @@ static int glob_match(const struct glob *g, const char *s, size_t n)
 	return walk(g, s, n);
 }
 
-int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal)
+static int is_tree(const struct glob *g)
+{
+	return g->form == GLOB_AFFIX && g->suffix_len == 0;
+}
+
+int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal, int wide)
 {
 	size_t i;
 
 	for (i = 0; i < p->count; i++) {
-		if (p->glob[i].prefix_len >= literal && glob_match(p->glob + i, s, n))
+		const struct glob *g = &p->glob[i];
+
+		if (g->prefix_len < literal && (!wide || is_tree(g)))
+			continue;
+		if (glob_match(g, s, n))
 			return 1;
 	}
 	return 0;

@@ -40,9 +40,11 @@ struct pattern_fault {
 int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, size_t n,
 	struct pattern *out, struct pattern_fault *f);
 
-/* 1 when the whole of s[0..n), valid UTF-8, is matched by an alternative that spells out at least
- * `literal` bytes at its start. No allocation. */
-int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal);
+/* 1 when the whole of s[0..n), valid UTF-8, is matched by an alternative. No allocation.
+ * literal: for a path's spelling through an outer root; only alternatives count that spell out that
+ * many bytes at their start. With wide, every alternative counts but the plain tree (a root and two stars), which
+ * does not reach into a root that lies inside of it. */
+int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal, int wide);
 
 /* 1 when the text is a path that is canonical: starts with ws:/ home:/ tmp:/ or /, no empty, "." or
  * ".." component, no slash at the end. Otherwise 0 and *f. No pattern characters have a meaning. */

@@ -80,16 +80,6 @@ static size_t trimmed(const char *p, size_t n)
 	return n;
 }
 
-const char *yaml_quoted_rest(
-	char *buf, size_t cap, const char *text, size_t len, unsigned line, unsigned column)
-{
-	size_t start = line_start(text, len, line);
-	size_t at = column_offset(text, len, start, column);
-
-	return text_quoted(buf, cap, text + at,
-		trimmed(text + at, line_length(text, len, start) - (at - start)));
-}
-
 /* ---- pass 1: bytes ---- */
 
 static const char *byte_problem(uint32_t cp)
@@ -248,6 +238,18 @@ static size_t flow_item_length(const char *p, size_t n)
 			break;
 	}
 	return trimmed(p, i);
+}
+
+const char *yaml_quoted_rest(
+	char *buf, size_t cap, const char *text, size_t len, unsigned line, unsigned column)
+{
+	size_t start = line_start(text, len, line);
+	size_t at = column_offset(text, len, start, column);
+	size_t n = line_length(text, len, start) - (at - start);
+	int flow = memchr(text + start, '[', at - start) != NULL;
+
+	return text_quoted(
+		buf, cap, text + at, flow ? flow_item_length(text + at, n) : trimmed(text + at, n));
 }
 
 static int quote_it(struct reader *r, unsigned line, size_t start, size_t at, size_t len)

@@ -1,0 +1,580 @@
+/* Canonical actions; see action.h. Everything that a tool call brings is untrusted: it is checked,
+ * copied into one piece of memory, sorted, and every value gets the names it has as a path, so that
+ * deciding is comparing. */
+#include "policy/action.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "policy/arena.h"
+#include "policy/internal.h"
+#include "policy/text.h"
+
+#define NAMES_MAX 8u /* 2 ways x (primary, 2 outer roots, absolute) */
+
+struct action_box { /* the action and the memory it lives in */
+	struct action a;
+	struct arena arena;
+};
+
+struct root {
+	const char *name; /* "ws:" */
+	const char *path; /* canonical, "" for "/" */
+	size_t len;
+};
+
+struct mapper {
+	struct arena *arena;
+	struct root root[3]; /* ws, home, tmp: the order breaks ties */
+	const char *cwd; /* canonical absolute path, "" for "/" */
+	size_t cwd_len;
+};
+
+static int not_canonical(struct error *e, const char *what)
+{
+	return error_set(e, 0, "not canonical: %s", what);
+}
+
+/* ---- paths ---- */
+
+/* Appends the components of p[0..n) to out (which holds a canonical path, "" for the root). */
+static size_t append_components(char *out, size_t at, const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n) {
+		size_t start, len;
+
+		while (i < n && p[i] == '/')
+			i++;
+		for (start = i; i < n && p[i] != '/'; i++)
+			;
+		len = i - start;
+		if (len == 0 || (len == 1 && p[start] == '.'))
+			continue;
+		if (len == 2 && p[start] == '.' && p[start + 1] == '.') {
+			while (at > 0 && out[--at] != '/')
+				;
+			continue;
+		}
+		out[at++] = '/';
+		memcpy(out + at, p + start, len);
+		at += len;
+	}
+	return at;
+}
+
+static int inside(const struct root *r, const char *p, size_t n)
+{
+	return n >= r->len && memcmp(p, r->path, r->len) == 0 && (n == r->len || p[r->len] == '/');
+}
+
+/* The root whose name a path has: the innermost one. NULL: none, the path keeps its absolute form. */
+static const struct root *root_of(const struct mapper *m, const char *p, size_t n)
+{
+	const struct root *best = NULL;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		if (inside(&m->root[i], p, n) && (!best || m->root[i].len > best->len))
+			best = &m->root[i];
+	}
+	return best;
+}
+
+/* Paths whose file depends on who looks: no rule may allow them by name. */
+static int is_magic(const char *p, size_t n)
+{
+	static const char *const magic[] = {"/root", "/cwd", "/fd", "/exe", "/map_files", "/task"};
+	static const char *const devices[] = {
+		"/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"};
+	size_t i, k;
+
+	for (k = 0; k < sizeof devices / sizeof *devices; k++) {
+		size_t len = strlen(devices[k]);
+
+		if (n >= len && memcmp(p, devices[k], len) == 0 && (n == len || p[len] == '/'))
+			return 1;
+	}
+	if (n < 6 || memcmp(p, "/proc/", 6) != 0)
+		return 0;
+	for (i = 6; i < n; i++) {
+		for (k = 0; p[i] == '/' && k < sizeof magic / sizeof *magic; k++) {
+			size_t len = strlen(magic[k]);
+
+			if (n - i >= len && memcmp(p + i, magic[k], len) == 0 &&
+				(n - i == len || p[i + len] == '/'))
+				return 1;
+		}
+	}
+	return 0;
+}
+
+/* prefix + rest; "ws:" + "" is "ws:/". */
+static int name_add(struct mapper *m, struct action_value *v, struct action_name *names,
+	const char *prefix, const char *rest, size_t n, unsigned way, size_t literal)
+{
+	size_t len = strlen(prefix);
+	char *s = arena_alloc(m->arena, len + n + 2);
+
+	if (!s)
+		return -1;
+	memcpy(s, prefix, len);
+	memcpy(s + len, rest, n);
+	len += n;
+	if (n == 0)
+		s[len++] = '/';
+	names[v->names++] = (struct action_name){s, len, way, literal};
+	return 0;
+}
+
+/* All names of the canonical absolute path p ("" for "/"). */
+static int names_of(struct mapper *m, struct action_value *v, struct action_name *names,
+	const char *p, size_t n, unsigned way)
+{
+	const struct root *own = root_of(m, p, n);
+	size_t i;
+
+	if (is_magic(p, n))
+		v->path_unknown = 1;
+	if (!own)
+		return name_add(m, v, names, "", p, n, way, 0);
+	if (name_add(m, v, names, own->name, p + own->len, n - own->len, way, 0))
+		return -1;
+	for (i = 0; i < 3; i++) {
+		const struct root *r = &m->root[i];
+		size_t literal = strlen(r->name) + (own->len - r->len);
+
+		if (r == own || !inside(r, p, n))
+			continue;
+		if (name_add(m, v, names, r->name, p + r->len, n - r->len, way,
+			    own->len == r->len ? 0 : literal))
+			return -1;
+	}
+	return name_add(m, v, names, "", p, n, way, own->len);
+}
+
+static int resolve(struct mapper *m, struct action_value *v, struct action_name *names,
+	const char *base, size_t base_len, const char *p, size_t n, unsigned way)
+{
+	char *s = arena_alloc(m->arena, base_len + n + 2);
+	size_t len;
+
+	if (!s)
+		return -1;
+	memcpy(s, base, base_len);
+	len = append_components(s, base_len, p, n);
+	return names_of(m, v, names, s, len, way);
+}
+
+static size_t starts(const char *p, size_t n, const char *with)
+{
+	size_t len = strlen(with);
+
+	return n >= len && memcmp(p, with, len) == 0 ? len : 0;
+}
+
+static int is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* A tool may expand what a shell would, or trim blanks: then the same text is another file. */
+static int second_reading(struct mapper *m, struct action_value *v, struct action_name *names)
+{
+	const struct root *home = &m->root[1];
+	const char *p = v->text;
+	size_t n = v->len, skip;
+
+	if (n > 1 && p[0] == '@' && (p[1] == '~' || p[1] == '$' || is_blank(p[n - 1]))) {
+		v->path_unknown = 1;
+		return 0;
+	}
+	if (n > 0 && p[0] == '@') {
+		if (n > 1 && p[1] == '/')
+			return resolve(m, v, names, "", 0, p + 1, n - 1, 1);
+		return resolve(m, v, names, m->cwd, m->cwd_len, p + 1, n - 1, 1);
+	}
+	skip = starts(p, n, "~");
+	if (!skip)
+		skip = starts(p, n, "$HOME");
+	if (!skip)
+		skip = starts(p, n, "${HOME}");
+	if (skip && (skip == n || p[skip] == '/'))
+		return resolve(m, v, names, home->path, home->len, p + skip, n - skip, 1);
+	if (p[0] == '~' || is_blank(p[0]) || (n && is_blank(p[n - 1])) ||
+		(n >= 5 && strncasecmp(p, "file:", 5) == 0))
+		v->path_unknown = 1;
+	return 0;
+}
+
+static int value_names(struct mapper *m, struct action_value *v)
+{
+	struct action_name names[NAMES_MAX], *copy;
+
+	if (v->type == ACTION_EMPTY_OBJECT || v->type == ACTION_EMPTY_ARRAY ||
+		v->len > ACTION_PATH_MAX) {
+		v->path_unknown = 1;
+		return 0;
+	}
+	if (v->type != ACTION_STRING && v->type != ACTION_NUMBER)
+		return 0;
+	if (resolve(m, v, names, m->cwd, v->len && v->text[0] == '/' ? 0 : m->cwd_len, v->text,
+		    v->len, 0) ||
+		second_reading(m, v, names))
+		return -1;
+	copy = arena_array(m->arena, v->names, sizeof *copy);
+	if (!copy)
+		return -1;
+	memcpy(copy, names, v->names * sizeof *copy);
+	v->name = copy;
+	return 0;
+}
+
+static int place(struct mapper *m, const char *path, const char **out, size_t *len, struct error *e)
+{
+	size_t n = path ? strlen(path) : 0;
+	char *s;
+
+	if (n == 0 || n > ACTION_PLACE_MAX || path[0] != '/' || !utf8_ok(path, n))
+		return not_canonical(e, "a root or working directory that is no absolute path");
+	s = arena_alloc(m->arena, n + 2);
+	if (!s)
+		return error_set(e, 0, "out of memory");
+	*len = append_components(s, 0, path, n);
+	s[*len] = 0;
+	*out = s;
+	return 0;
+}
+
+static int mapper_init(struct mapper *m, const struct action_places *p, struct error *e)
+{
+	m->root[0].name = "ws:";
+	m->root[1].name = "home:";
+	m->root[2].name = "tmp:";
+	if (place(m, p->ws, &m->root[0].path, &m->root[0].len, e) ||
+		place(m, p->home, &m->root[1].path, &m->root[1].len, e) ||
+		place(m, p->tmp, &m->root[2].path, &m->root[2].len, e) ||
+		place(m, p->cwd, &m->cwd, &m->cwd_len, e))
+		return -1;
+	return 0;
+}
+
+/* ---- the call ---- */
+
+int action_pointer_order(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	if (*a == *b)
+		return 0;
+	if (*a == 0 || *b == 0)
+		return *a ? 1 : -1;
+	if (*a == '/' || *b == '/')
+		return *b == '/' ? 1 : -1;
+	return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+}
+
+static int tool_ok(const char *s, size_t n)
+{
+	size_t i;
+
+	if (n == 0 || n > ACTION_TOOL_MAX)
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (s[i] < 0x21 || s[i] > 0x7e)
+			return 0;
+	}
+	return 1;
+}
+
+/* RFC 6901 section 3: "/" first, "~" only in "~0" and "~1". */
+static int pointer_ok(const char *s, size_t n)
+{
+	size_t i;
+
+	if (n == 0 || n > ACTION_POINTER_MAX || s[0] != '/' || !utf8_ok(s, n))
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (s[i] == '~' && (i + 1 == n || (s[i + 1] != '0' && s[i + 1] != '1')))
+			return 0;
+	}
+	return 1;
+}
+
+static int arg_text(const struct action_arg *arg, const char **text, size_t *len)
+{
+	*text = NULL;
+	switch (arg->type) {
+	case ACTION_STRING:
+	case ACTION_NUMBER:
+		*text = arg->text ? arg->text : "";
+		*len = arg->text ? arg->len : 0;
+		return 0;
+	case ACTION_TRUE:
+		*text = "true";
+		break;
+	case ACTION_FALSE:
+		*text = "false";
+		break;
+	case ACTION_NULL:
+		*text = "null";
+		break;
+	case ACTION_EMPTY_OBJECT:
+		*text = "{}";
+		break;
+	case ACTION_EMPTY_ARRAY:
+		*text = "[]";
+		break;
+	}
+	if (!*text)
+		return -1;
+	*len = strlen(*text);
+	return 0;
+}
+
+static int by_pointer(const void *a, const void *b)
+{
+	return action_pointer_order(((const struct action_value *)a)->pointer,
+		((const struct action_value *)b)->pointer);
+}
+
+static int value_fill(
+	struct arena *arena, const struct action_arg *arg, struct action_value *v, struct error *e)
+{
+	const char *text;
+	size_t len = 0;
+
+	if (!pointer_ok(arg->pointer, arg->pointer_len))
+		return not_canonical(e, "an argument whose name is no JSON pointer");
+	if (arg_text(arg, &text, &len))
+		return not_canonical(e, "an argument of an unknown type");
+	if (!utf8_ok(text, len))
+		return not_canonical(e, "an argument with a NUL or invalid UTF-8");
+	v->type = arg->type;
+	v->pointer = arena_copy(arena, arg->pointer, arg->pointer_len);
+	v->pointer_len = arg->pointer_len;
+	v->text = arena_copy(arena, text, len);
+	v->len = len;
+	if (!v->pointer || !v->text)
+		return error_set(e, 0, "out of memory");
+	return 0;
+}
+
+/* Two values at one place, or a value where another value has children: no JSON text is like that.
+ * `/` sorts before every other character, so children stand right behind their parent. */
+static int check_unique(const struct action_value *v, size_t n, struct error *e)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		size_t len = v[i - 1].pointer_len;
+
+		if (strncmp(v[i].pointer, v[i - 1].pointer, len) != 0)
+			continue;
+		if (v[i].pointer[len] == 0)
+			return not_canonical(e, "two arguments of the same name");
+		if (v[i].pointer[len] == '/')
+			return not_canonical(e, "an argument that is a value and an object");
+	}
+	return 0;
+}
+
+static void hash_number(crypto_hash_sha256_state *h, uint64_t n)
+{
+	unsigned char b[8];
+	int i;
+
+	for (i = 7; i >= 0; i--) {
+		b[i] = (unsigned char)n;
+		n >>= 8;
+	}
+	crypto_hash_sha256_update(h, b, sizeof b);
+}
+
+static void hash_bytes(crypto_hash_sha256_state *h, const char *p, size_t n)
+{
+	hash_number(h, n);
+	crypto_hash_sha256_update(h, (const unsigned char *)p, n);
+}
+
+static void action_hash(struct action *a)
+{
+	crypto_hash_sha256_state h;
+	size_t i;
+
+	crypto_hash_sha256_init(&h);
+	hash_bytes(&h, "agentd action 1", 15);
+	hash_number(&h, a->kind);
+	hash_bytes(&h, a->tool, a->tool_len);
+	hash_bytes(&h, a->cwd, strlen(a->cwd));
+	hash_number(&h, a->values);
+	for (i = 0; i < a->values; i++) {
+		const struct action_value *v = &a->value[i];
+
+		hash_bytes(&h, v->pointer, v->pointer_len);
+		hash_number(&h, v->type);
+		hash_bytes(&h, v->text, v->len);
+	}
+	crypto_hash_sha256_final(&h, a->digest);
+}
+
+static int check_size(const struct action_arg *args, size_t n, struct error *e)
+{
+	size_t i, total = 0;
+
+	if (n > ACTION_ARGS_MAX)
+		return not_canonical(e, "more than 4096 arguments");
+	for (i = 0; i < n; i++) {
+		size_t len = args[i].text ? args[i].len : 0;
+
+		if (args[i].pointer_len > ACTION_POINTER_MAX || len > ACTION_BYTES_MAX)
+			return not_canonical(e, "an argument that is too long");
+		total += args[i].pointer_len + len;
+		if (total > ACTION_BYTES_MAX)
+			return not_canonical(e, "arguments of more than 2 MiB");
+	}
+	return 0;
+}
+
+static int values_fill(struct action_box *box, struct mapper *m, const struct action_arg *args,
+	size_t n, struct error *e)
+{
+	struct action_value *v = arena_array(&box->arena, n, sizeof *v);
+	size_t i;
+
+	if (!v)
+		return error_set(e, 0, "out of memory");
+	for (i = 0; i < n; i++) {
+		if (value_fill(&box->arena, &args[i], &v[i], e))
+			return -1;
+	}
+	if (n)
+		qsort(v, n, sizeof *v, by_pointer);
+	if (check_unique(v, n, e))
+		return -1;
+	for (i = 0; i < n; i++) {
+		if (value_names(m, &v[i]))
+			return not_canonical(e, "too many long arguments");
+	}
+	box->a.values = n;
+	box->a.value = v;
+	return 0;
+}
+
+static int box_fill(struct action_box *box, const struct action_places *places, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e)
+{
+	struct mapper m = {.arena = &box->arena};
+	struct action_name names[NAMES_MAX];
+	struct action_value cwd = {.type = ACTION_STRING};
+
+	if (!tool_ok(tool, tool_len))
+		return not_canonical(
+			e, "a tool name that is empty, too long, or not printable ASCII");
+	if (check_size(args, n, e) || mapper_init(&m, places, e))
+		return -1;
+	if (names_of(&m, &cwd, names, m.cwd, m.cwd_len, 0))
+		return error_set(e, 0, "out of memory");
+	box->a.kind = ACTION_TOOL;
+	box->a.cwd = names[0].text;
+	box->a.tool = arena_copy(&box->arena, tool, tool_len);
+	box->a.tool_len = tool_len;
+	if (!box->a.tool)
+		return error_set(e, 0, "out of memory");
+	if (values_fill(box, &m, args, n, e))
+		return -1;
+	action_hash(&box->a);
+	return 0;
+}
+
+int action_from_tool(struct action **out, const struct action_places *places, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e)
+{
+	struct action_box *box = calloc(1, sizeof *box);
+
+	*out = NULL;
+	if (!box)
+		return error_set(e, 0, "out of memory");
+	/* Text twice, names at most eight times for the short ones: what 2 MiB of input can need. */
+	arena_init(&box->arena, 64u << 20);
+	if (box_fill(box, places, tool, tool_len, args, n, e)) {
+		action_free(&box->a);
+		return -1;
+	}
+	*out = &box->a;
+	return 0;
+}
+
+void action_free(struct action *a)
+{
+	struct action_box *box = (struct action_box *)a;
+
+	if (!box)
+		return;
+	arena_free(&box->arena);
+	free(box);
+}
+
+void action_digest(const struct action *a, char out[65])
+{
+	sodium_bin2hex(out, 65, a->digest, sizeof a->digest);
+}
+
+static int put(char *out, size_t cap, const char *prefix, const char *rest, size_t n)
+{
+	size_t len = strlen(prefix);
+
+	if (len + n + 2 > cap)
+		return -1;
+	memcpy(out, prefix, len);
+	memcpy(out + len, rest, n);
+	len += n;
+	if (n == 0)
+		out[len++] = '/';
+	out[len] = 0;
+	return 0;
+}
+
+static int place_name_in(struct mapper *m, const char *path, char *name, size_t name_cap,
+	char *absolute, size_t absolute_cap)
+{
+	char s[2 * ACTION_PLACE_MAX + 2];
+	size_t n = strlen(path), skip = path_root(path, n), len = 0, i;
+	const struct root *own;
+
+	if (skip == 0 || n > ACTION_PLACE_MAX)
+		return -1;
+	for (i = 0; skip > 1 && i < 3; i++) {
+		if (strncmp(path, m->root[i].name, strlen(m->root[i].name)) == 0) {
+			len = m->root[i].len;
+			memcpy(s, m->root[i].path, len);
+		}
+	}
+	len = append_components(s, len, path + skip, n - skip);
+	own = root_of(m, s, len);
+	if (put(absolute, absolute_cap, "", s, len))
+		return -1;
+	return put(name, name_cap, own ? own->name : "", s + (own ? own->len : 0),
+		len - (own ? own->len : 0));
+}
+
+int place_name(const struct action_places *places, const char *path, char *name, size_t name_cap,
+	char *absolute, size_t absolute_cap)
+{
+	struct action_places p = *places;
+	struct arena arena;
+	struct mapper m = {.arena = &arena};
+	int failed;
+
+	p.cwd = "/";
+	arena_init(&arena, 1u << 20);
+	failed = mapper_init(&m, &p, NULL) ||
+		 place_name_in(&m, path, name, name_cap, absolute, absolute_cap);
+	arena_free(&arena);
+	return failed ? -1 : 0;
+}

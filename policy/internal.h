@@ -1,0 +1,127 @@
+/* What the parts of policy/ share: a loaded policy, its layers, rules and tests. Not for callers of the
+ * library. Everything lives in the policy's arena, but for the actions of tests. */
+#ifndef POLICY_INTERNAL_H
+#define POLICY_INTERNAL_H
+
+#include "policy/arena.h"
+#include "policy/pattern.h"
+#include "policy/policy.h"
+
+#define CONDITIONS_MAX 16u
+
+struct condition {
+	const char *pointer;
+	size_t pointer_len;
+	struct pattern value;
+};
+
+struct match { /* `Edit {/file_path: ws:/src}` */
+	const char *text; /* as written */
+	struct pattern tool;
+	size_t conditions;
+	struct condition *condition;
+};
+
+struct rule {
+	enum verdict effect;
+	struct match match;
+	size_t excepts;
+	struct match *except;
+	const char *why; /* NULL: none */
+	unsigned line;
+};
+
+struct test {
+	enum verdict expect;
+	struct action *action; /* owned */
+	const char *text;
+	unsigned line, column;
+};
+
+struct mount {
+	enum policy_mount_mode mode;
+	const char *path; /* as written: ws:/x, home:/x, tmp:/x, /x */
+	unsigned line;
+};
+
+struct env_pass {
+	const char *name;
+	size_t len; /* without the star */
+	int star; /* any name that starts with it */
+};
+
+struct env_set {
+	const char *name, *value;
+	unsigned line, column;
+	const char *file;
+};
+
+struct layer {
+	enum policy_origin origin;
+	const char *file, *title;
+	unsigned char sha256[32];
+	int active; /* `when` holds */
+	int ceiling;
+	enum verdict unmatched; /* VERDICT_NONE: not stated */
+	unsigned unmatched_line;
+	int states_allow; /* has tools.allow */
+	size_t rules, tests, mounts, passes, sets;
+	size_t of[VERDICT_DENY + 1]; /* rules of each effect */
+	struct rule *rule; /* deny, ask, allow; then by line */
+	struct test *test;
+	struct mount *mount;
+	int states_pass;
+	struct env_pass *pass;
+	struct env_set *set;
+	enum policy_identity identity; /* 0: not stated */
+	struct policy_limit limit[POLICY_LIMITS]; /* value 0: not stated */
+	unsigned who; /* 0: not stated */
+	uint32_t timeout_s; /* 0: not stated */
+	int states_remember;
+	uint32_t remember_s;
+	uint32_t on_lost_after_s; /* 0: not stated */
+	int on_lost_kill;
+};
+
+struct stack { /* the layers that decide together */
+	size_t layers;
+	const struct layer *layer[POLICY_LAYERS_MAX + 1];
+	int builtin_idle; /* another layer states tools.allow: the built-in allow rules give way */
+};
+
+struct policy {
+	struct arena arena;
+	size_t layers;
+	struct layer **layer; /* sorted by origin, then name */
+	struct stack stack; /* the active ones */
+	size_t sets;
+	const struct env_set **set; /* of the active layers, sorted by name */
+	char digest[65];
+};
+
+/* layer.c. Fills *l from a document; its tests are compiled, not run. Tests that were compiled before
+ * a failure are in l and must be freed. 0, or -1 with *e. */
+int layer_load(struct arena *a, const struct policy_doc *doc, const struct policy_facts *facts,
+	struct layer *l, struct policy_error *e);
+
+/* rule.c. text[0..n) is copied into the arena. 0, or -1 with *f (an empty text: out of memory). */
+int match_parse(
+	struct arena *a, const char *text, size_t n, struct match *out, struct pattern_fault *f);
+/* `allow tool Bash {/command: "git status"}`; the caller frees out->action. */
+int test_parse(
+	struct arena *a, const char *text, size_t n, struct test *out, struct pattern_fault *f);
+int rule_matches(const struct rule *r, const struct action *a);
+
+/* decide.c */
+void stack_add(struct stack *s, const struct layer *l);
+void stack_decide(const struct stack *s, const struct action *a, struct decision *out);
+
+/* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
+int compose_sets(struct policy *p, struct policy_error *e);
+
+/* action.c: the canonical name and absolute form of a path as policy spells it (ws:/x, /x). 0, or -1
+ * when one does not fit or the places are unusable. */
+int place_name(const struct action_places *places, const char *path, char *name, size_t name_cap,
+	char *absolute, size_t absolute_cap);
+
+#endif

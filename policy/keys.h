@@ -1,0 +1,40 @@
+/* The table of the language's keys: the single source for what a document may say, for "did you mean"
+ * and for docs/policy.md (a unit test compares). */
+#ifndef POLICY_KEYS_H
+#define POLICY_KEYS_H
+
+#include "policy/internal.h"
+#include "policy/yaml.h"
+
+struct loader { /* one document on its way into a layer */
+	struct arena *arena; /* the policy's */
+	const struct policy_doc *doc;
+	const struct policy_facts *facts;
+	struct layer *layer;
+	struct policy_error *e;
+	struct policy_limit *limit; /* the one whose mapping is being read */
+	struct rule *rule; /* the same for a rule */
+	size_t rule_cap;
+};
+
+struct key {
+	const char *path; /* "limits.memory"; "rule.why" and "limit.max" for the long forms */
+	const char *type; /* what to write, for people; "section" when keys are below it */
+	int (*take)(struct loader *l, const struct yaml_value *v); /* NULL: a section, or later */
+	int later; /* part of the language, but nothing enforces it in this version */
+};
+
+/* NULL at the end of the table. */
+const struct key *key_at(size_t i);
+
+/* Reads a mapping whose keys are prefix + "." + key (prefix "" at the top). 0, or -1 with *e. */
+int keys_take(struct loader *l, const char *prefix, const struct yaml_value *mapping);
+
+/* "what (text of v). Cure." at v; what and cure come from fmt, which holds no period at its end. */
+__attribute__((format(printf, 3, 4))) int reject_value(
+	struct loader *l, const struct yaml_value *v, const char *fmt, ...);
+
+/* The same for a part of a scalar. */
+int reject_fault(struct loader *l, const struct yaml_value *v, const struct pattern_fault *f);
+
+#endif

@@ -1,0 +1,314 @@
+/* A stack of documents into a policy; see policy.h. */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/internal.h"
+#include "policy/text.h"
+
+#define POLICY_MEMORY_MAX ((size_t)192 << 20)
+
+static const struct policy_facts no_facts = {.ci = -1};
+
+const char *policy_origin_name(enum policy_origin o)
+{
+	static const char *const names[] = {"", "builtin", "admin", "user", "repo", "cli"};
+
+	return o >= POLICY_BUILTIN && o <= POLICY_CLI ? names[o] : "";
+}
+
+void policy_doc_digest(const char *text, size_t len, char out[65])
+{
+	unsigned char h[crypto_hash_sha256_BYTES];
+
+	crypto_hash_sha256(h, (const unsigned char *)text, len);
+	sodium_bin2hex(out, 65, h, sizeof h);
+}
+
+/* ---- digest of the stack ---- */
+
+static void hash_number(crypto_hash_sha256_state *h, uint64_t n)
+{
+	unsigned char b[8];
+	int i;
+
+	for (i = 7; i >= 0; i--) {
+		b[i] = (unsigned char)n;
+		n >>= 8;
+	}
+	crypto_hash_sha256_update(h, b, sizeof b);
+}
+
+static void hash_fact(crypto_hash_sha256_state *h, const char *fact)
+{
+	size_t n = fact ? strlen(fact) : 0;
+
+	hash_number(h, fact ? n + 1 : 0);
+	crypto_hash_sha256_update(h, (const unsigned char *)(fact ? fact : ""), n);
+}
+
+struct doc_digest {
+	enum policy_origin origin;
+	const unsigned char *sha256;
+};
+
+static int by_digest(const void *a, const void *b)
+{
+	const struct doc_digest *x = a, *y = b;
+
+	if (x->origin != y->origin)
+		return x->origin < y->origin ? -1 : 1;
+	return memcmp(x->sha256, y->sha256, 32);
+}
+
+static void stack_digest(struct policy *p, const struct policy_facts *facts)
+{
+	struct doc_digest docs[POLICY_LAYERS_MAX + 1];
+	unsigned char digest[crypto_hash_sha256_BYTES];
+	crypto_hash_sha256_state h;
+	size_t i;
+
+	for (i = 0; i < p->layers; i++)
+		docs[i] = (struct doc_digest){p->layer[i]->origin, p->layer[i]->sha256};
+	qsort(docs, p->layers, sizeof *docs, by_digest);
+	crypto_hash_sha256_init(&h);
+	crypto_hash_sha256_update(&h, (const unsigned char *)"agentd policy 1", 15);
+	hash_number(&h, p->layers);
+	for (i = 0; i < p->layers; i++) {
+		hash_number(&h, docs[i].origin);
+		crypto_hash_sha256_update(&h, docs[i].sha256, 32);
+	}
+	hash_fact(&h, facts->agent);
+	hash_fact(&h, facts->user);
+	hash_fact(&h, facts->host);
+	hash_fact(&h, facts->branch);
+	hash_number(&h, (uint64_t)(facts->ci + 1));
+	crypto_hash_sha256_final(&h, digest);
+	sodium_bin2hex(p->digest, sizeof p->digest, digest, sizeof digest);
+}
+
+/* ---- tests ---- */
+
+/* A document is tested as it would decide alone, on top of the built-in layer. */
+static void test_stack(const struct policy *p, const struct layer *l, struct stack *s)
+{
+	size_t i;
+
+	*s = (struct stack){0};
+	for (i = 0; i < p->layers; i++) {
+		if (p->layer[i]->origin == POLICY_BUILTIN && p->layer[i] != l)
+			stack_add(s, p->layer[i]);
+	}
+	stack_add(s, l);
+}
+
+size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report *report, void *ctx)
+{
+	size_t i, k, failed = 0;
+
+	*run = 0;
+	for (i = 0; i < p->layers; i++) {
+		const struct layer *l = p->layer[i];
+		struct stack s;
+
+		test_stack(p, l, &s);
+		for (k = 0; k < l->tests; k++) {
+			struct decision d;
+			int ok;
+
+			stack_decide(&s, l->test[k].action, &d);
+			ok = d.verdict == l->test[k].expect;
+			failed += !ok;
+			++*run;
+			if (report)
+				report(ctx, l->test[k].text, l->file, l->test[k].line, ok, &d);
+		}
+	}
+	return failed;
+}
+
+static int test_failed(const struct layer *l, const struct test *t, const struct decision *d,
+	struct policy_error *e)
+{
+	char text[120], rule[120], place[200] = "";
+
+	text_show(text, sizeof text, t->text, strlen(t->text));
+	text_show(rule, sizeof rule, d->rule, strlen(d->rule));
+	if (d->line)
+		snprintf(place, sizeof place, " in %s line %u", d->file, d->line);
+	policy_fail(e, l->file, t->line, t->column,
+		"a test fails (%s): the decision is %s, by %s%s. Change the rule or the test.",
+		text, verdict_name(d->verdict), rule, place);
+	if (e)
+		e->failure = POLICY_TEST_FAILED;
+	return -1;
+}
+
+static int layer_test(const struct policy *p, const struct layer *l, struct policy_error *e)
+{
+	struct stack s;
+	size_t k;
+
+	test_stack(p, l, &s);
+	for (k = 0; k < l->tests; k++) {
+		struct decision d;
+
+		stack_decide(&s, l->test[k].action, &d);
+		if (d.verdict != l->test[k].expect)
+			return test_failed(l, &l->test[k], &d, e);
+	}
+	return 0;
+}
+
+/* ---- the stack ---- */
+
+static int by_origin(const void *a, const void *b)
+{
+	const struct layer *x = *(const struct layer *const *)a;
+	const struct layer *y = *(const struct layer *const *)b;
+	int d;
+
+	if (x->origin != y->origin)
+		return x->origin < y->origin ? -1 : 1;
+	d = strcmp(x->file, y->file);
+	return d ? d : memcmp(x->sha256, y->sha256, sizeof x->sha256);
+}
+
+static int add_layer(struct policy *p, const struct policy_doc *doc,
+	const struct policy_facts *facts, struct policy_error *e)
+{
+	struct layer *l = arena_alloc(&p->arena, sizeof *l);
+
+	if (!l)
+		return policy_no_memory(e, doc->name);
+	p->layer[p->layers++] = l; /* so that its tests are freed, whatever happens */
+	return layer_load(&p->arena, doc, facts, l, e);
+}
+
+static int check_docs(const struct policy_doc *docs, size_t n, struct policy_error *e)
+{
+	size_t i;
+
+	if (n > POLICY_LAYERS_MAX)
+		return policy_fail(e, "", 0, 0,
+			"%zu policy files are more than the 64 that a session can have. Merge "
+			"some.",
+			n);
+	for (i = 0; i < n; i++) {
+		if (!docs[i].name || (!docs[i].text && docs[i].len))
+			return policy_fail(e, "", 0, 0, "a policy document without name or text.");
+		if (docs[i].origin <= POLICY_BUILTIN || docs[i].origin > POLICY_CLI)
+			return policy_fail(e, docs[i].name, 0, 0,
+				"a policy document of an unknown origin (%d).",
+				(int)docs[i].origin);
+	}
+	return 0;
+}
+
+static int check_rules(const struct policy *p, struct policy_error *e)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->layers; i++)
+		n += p->layer[i]->rules;
+	if (n > POLICY_RULES_MAX)
+		return policy_fail(e, "", 0, 0,
+			"%zu rules in all layers together are more than 2000. Use patterns.", n);
+	return 0;
+}
+
+static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
+	const struct policy_facts *facts, struct policy_error *e)
+{
+	size_t i;
+
+	p->layer = arena_array(&p->arena, n + 1, sizeof(struct layer *));
+	if (!p->layer)
+		return policy_no_memory(e, "");
+	if (add_layer(p, policy_builtin(), facts, e))
+		return -1;
+	for (i = 0; i < n; i++) {
+		if (add_layer(p, &docs[i], facts, e))
+			return -1;
+	}
+	qsort(p->layer, p->layers, sizeof(struct layer *), by_origin);
+	for (i = 0; i < p->layers; i++) {
+		if (layer_test(p, p->layer[i], e))
+			return -1;
+		if (p->layer[i]->active)
+			stack_add(&p->stack, p->layer[i]);
+	}
+	if (check_rules(p, e) || compose_sets(p, e))
+		return -1;
+	stack_digest(p, facts);
+	return 0;
+}
+
+struct policy *policy_load(const struct policy_doc *docs, size_t n,
+	const struct policy_facts *facts, struct policy_error *e)
+{
+	struct policy_error ignored;
+	struct policy *p;
+
+	if (!e)
+		e = &ignored;
+	*e = (struct policy_error){0};
+	if (check_docs(docs, n, e))
+		return NULL;
+	p = calloc(1, sizeof *p);
+	if (!p) {
+		policy_no_memory(e, "");
+		return NULL;
+	}
+	arena_init(&p->arena, POLICY_MEMORY_MAX);
+	if (load_stack(p, docs, n, facts ? facts : &no_facts, e)) {
+		policy_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void policy_free(struct policy *p)
+{
+	size_t i, k;
+
+	if (!p)
+		return;
+	for (i = 0; i < p->layers; i++) {
+		for (k = 0; k < p->layer[i]->tests; k++)
+			action_free(p->layer[i]->test[k].action);
+	}
+	arena_free(&p->arena);
+	free(p);
+}
+
+const char *policy_digest(const struct policy *p)
+{
+	return p->digest;
+}
+
+size_t policy_layers(const struct policy *p)
+{
+	return p->layers;
+}
+
+int policy_layer_get(const struct policy *p, size_t i, struct policy_layer *out)
+{
+	const struct layer *l;
+
+	if (i >= p->layers)
+		return -1;
+	l = p->layer[i];
+	*out = (struct policy_layer){.origin = l->origin,
+		.file = l->file,
+		.title = l->title,
+		.active = l->active,
+		.ceiling = l->ceiling,
+		.allow = l->of[VERDICT_ALLOW],
+		.ask = l->of[VERDICT_ASK],
+		.deny = l->of[VERDICT_DENY],
+		.tests = l->tests};
+	sodium_bin2hex(out->sha256, sizeof out->sha256, l->sha256, sizeof l->sha256);
+	return 0;
+}

@@ -1,0 +1,184 @@
+/* The rules and tests of a document; see take.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/take.h"
+#include "policy/text.h"
+
+static int take_match(struct loader *l, const struct yaml_value *v, struct match *out)
+{
+	struct pattern_fault f;
+
+	if (match_parse(l->arena, v->text, v->len, out, &f))
+		return reject_fault(l, v, &f);
+	return 0;
+}
+
+int take_rule_tool(struct loader *l, const struct yaml_value *v)
+{
+	if (v->type != YAML_TEXT)
+		return reject_value(
+			l, v, "no rule. Write the tool's name, quoted when {…} follows");
+	l->rule->line = v->line;
+	return take_match(l, v, &l->rule->match);
+}
+
+int take_rule_except(struct loader *l, const struct yaml_value *v)
+{
+	const struct yaml_value *item;
+	struct rule *r = l->rule;
+
+	if (take_list(l, v))
+		return -1;
+	if (v->count > 64)
+		return reject_value(l, v, "more than 64 exceptions. Write rules of their own");
+	r->except = arena_array(l->arena, v->count, sizeof *r->except);
+	if (!r->except)
+		return policy_no_memory(l->e, l->doc->name);
+	for (item = v->first; item; item = item->next) {
+		if (take_match(l, item, &r->except[r->excepts]))
+			return -1;
+		r->excepts++;
+	}
+	return 0;
+}
+
+int take_rule_why(struct loader *l, const struct yaml_value *v)
+{
+	if (v->type != YAML_TEXT || v->len == 0 || v->len > 400)
+		return reject_value(l, v, "no reason. Write one text of at most 400 bytes");
+	l->rule->why = arena_copy(l->arena, v->text, v->len);
+	return l->rule->why ? 0 : policy_no_memory(l->e, l->doc->name);
+}
+
+/* `- Edit {/file_path: x}` and `- {Read,Edit}` are mappings to YAML, but were meant as rules. */
+static int is_unquoted_rule(const struct yaml_value *v)
+{
+	const char *key;
+
+	if (v->type != YAML_MAPPING || !v->first)
+		return 0;
+	key = v->first->key->text;
+	return strstr(key, " {") != NULL ||
+	       (v->first->type == YAML_TEXT && v->first->len == 0 && v->first->plain &&
+		       strcmp(key, "tool") != 0 && strcmp(key, "except") != 0 &&
+		       strcmp(key, "why") != 0);
+}
+
+static int quote_rule(struct loader *l, const struct yaml_value *v)
+{
+	char quoted[240];
+
+	return policy_fail(l->e, l->doc->name, v->line, v->column,
+		"a text that YAML reads as a mapping. Quote it: %s",
+		yaml_quoted_rest(
+			quoted, sizeof quoted, l->doc->text, l->doc->len, v->line, v->column));
+}
+
+static int take_rule(struct loader *l, const struct yaml_value *v, struct rule *r)
+{
+	r->line = v->line;
+	if (v->type == YAML_TEXT)
+		return take_match(l, v, &r->match);
+	if (is_unquoted_rule(v))
+		return quote_rule(l, v);
+	if (v->type != YAML_MAPPING)
+		return reject_value(
+			l, v, "no rule. Write a text like Read, or {tool: …, except: […]}");
+	l->rule = r;
+	if (keys_take(l, "rule", v))
+		return -1;
+	if (!r->match.text)
+		return reject_value(l, v, "a rule that names no tool. Write {tool: NAME, …}");
+	return 0;
+}
+
+static int by_effect(const void *a, const void *b)
+{
+	const struct rule *x = a, *y = b;
+
+	if (x->effect != y->effect)
+		return x->effect > y->effect ? -1 : 1;
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	return strcmp(x->match.text, y->match.text);
+}
+
+static int take_rules(struct loader *l, const struct yaml_value *v, enum verdict effect)
+{
+	struct layer *y = l->layer;
+	const struct yaml_value *item;
+	struct rule *grown;
+
+	if (v->type != YAML_LIST)
+		return take_list(l, v);
+	if (y->rules + v->count > POLICY_RULES_MAX)
+		return reject_value(l, v, "more than 2000 rules. Use patterns");
+	grown = arena_array(l->arena, y->rules + v->count, sizeof *grown);
+	if (!grown)
+		return policy_no_memory(l->e, l->doc->name);
+	if (y->rules)
+		memcpy(grown, y->rule, y->rules * sizeof *grown);
+	y->rule = grown;
+	for (item = v->first; item; item = item->next) {
+		y->rule[y->rules].effect = effect;
+		if (take_rule(l, item, &y->rule[y->rules]))
+			return -1;
+		y->rules++;
+	}
+	y->of[effect] = v->count;
+	if (y->rules)
+		qsort(y->rule, y->rules, sizeof *y->rule, by_effect);
+	return 0;
+}
+
+int take_tools_allow(struct loader *l, const struct yaml_value *v)
+{
+	l->layer->states_allow = 1;
+	return take_rules(l, v, VERDICT_ALLOW);
+}
+
+int take_tools_ask(struct loader *l, const struct yaml_value *v)
+{
+	return take_rules(l, v, VERDICT_ASK);
+}
+
+int take_tools_deny(struct loader *l, const struct yaml_value *v)
+{
+	return take_rules(l, v, VERDICT_DENY);
+}
+
+static int take_test(struct loader *l, const struct yaml_value *v, struct test *t)
+{
+	struct pattern_fault f;
+
+	if (is_unquoted_rule(v))
+		return quote_rule(l, v);
+	if (v->type != YAML_TEXT)
+		return reject_value(l, v, "no test. Write a text like `deny tool WebSearch`");
+	t->line = v->line;
+	t->column = v->column;
+	if (test_parse(l->arena, v->text, v->len, t, &f))
+		return reject_fault(l, v, &f);
+	return 0;
+}
+
+int take_tests(struct loader *l, const struct yaml_value *v)
+{
+	struct layer *y = l->layer;
+	const struct yaml_value *item;
+
+	if (v->type != YAML_LIST)
+		return take_list(l, v);
+	y->test = arena_array(l->arena, v->count, sizeof *y->test);
+	if (!y->test)
+		return policy_no_memory(l->e, l->doc->name);
+	for (item = v->first; item; item = item->next) {
+		struct test *t = &y->test[y->tests];
+
+		if (take_test(l, item, t))
+			return -1;
+		y->tests++;
+	}
+	return 0;
+}
