@@ -469,7 +469,7 @@ static _Noreturn void start_init(const struct enter *x)
 	argv[4] = probe;
 	if (seccomp_install(tail) < 0)
 		give_up(x, "cannot load the seccomp filter");
-	syscall(SYS_execveat, x->config->init_fd, "", argv, envp, AT_EMPTY_PATH);
+	syscall(SYS_execveat, x->init_fd, "", argv, envp, AT_EMPTY_PATH);
 	give_up(x, "cannot start agentd-init");
 }
 

@@ -19,6 +19,7 @@ struct enter {
 	const struct seccomp_set *filters;
 	const int *fds; /* of SPAWN_LAUNCH */
 	int netns_fd;
+	int init_fd; /* agentd-init, O_PATH, in the template */
 	int landlock_abi;
 	struct enter_fail *fail;
 };

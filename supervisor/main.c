@@ -330,20 +330,22 @@ static void killer_tick(uint64_t now)
 int spawner_init(struct error *e)
 {
 	static struct wire_msg m;
-	int pair[2], init_fd = open(sup.init, O_PATH | O_CLOEXEC), proc_fd;
+	int pair[2], proc_fd;
 
 	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (init_fd < 0 || proc_fd < 0 || wire_pair(pair, e) < 0)
-		return error_set(e, errno, "cannot open %s", sup.init);
+	if (proc_fd < 0)
+		return error_set(e, errno, "cannot open /proc");
+	if (wire_pair(pair, e) < 0)
+		return -1;
 	sup.spawner_pid = fork();
 	if (sup.spawner_pid == 0) {
 		struct spawn_config c = {.paths = sup.paths,
 			.latches = sup.latches,
-			.init_fd = init_fd,
 			.proc_fd = proc_fd,
 			.sock = pair[1]};
 
 		memcpy(c.agentctl, sup.agentctl, sizeof c.agentctl);
+		memcpy(c.init, sup.init, sizeof c.init);
 		close(pair[0]);
 		close(sup.killer); /* the killer must see our end when the supervisor dies */
 		close(lock_fd);
@@ -352,7 +354,6 @@ int spawner_init(struct error *e)
 		spawner_main(&c);
 	}
 	close(pair[1]);
-	close(init_fd);
 	close(proc_fd);
 	if (sup.spawner_pid < 0)
 		return error_set(e, errno, "cannot start the spawner");
@@ -391,7 +392,8 @@ static int catch_signals(struct error *e)
 }
 
 /* Our programs lie together in a build tree, and in PREFIX/libexec/agentd and PREFIX/bin when installed. */
-static int find_program(const char *self_dir, const char *name, char *out, size_t cap, struct error *e)
+static int find_program(
+	const char *self_dir, const char *name, char *out, size_t cap, struct error *e)
 {
 	const char *dirs[] = {self_dir, AGENTD_PREFIX "/libexec/agentd", AGENTD_PREFIX "/bin"};
 
@@ -400,8 +402,9 @@ static int find_program(const char *self_dir, const char *name, char *out, size_
 		if (access(out, X_OK) == 0)
 			return 0;
 	}
-	return error_set(e, 0, "cannot find %s beside agentd-supervisor (%s) or below " AGENTD_PREFIX
-			       ": is the installation complete?",
+	return error_set(e, 0,
+		"cannot find %s beside agentd-supervisor (%s) or below " AGENTD_PREFIX
+		": is the installation complete?",
 		name, self_dir);
 }
 

@@ -156,13 +156,30 @@ static int is_placeholder(const struct stat *st)
 	return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == PLACEHOLDER_MODE;
 }
 
+/* 1 when the directory above rel is a placeholder: read-only as a whole. */
+static int parent_is_placeholder(const struct work *w, const char *rel)
+{
+	char part[PLAN_PATH_MAX + 1];
+	cleanup_close int fd = -1;
+	struct stat st;
+	char *slash;
+
+	snprintf(part, sizeof part, "%s", rel);
+	slash = strrchr(part, '/');
+	if (!slash)
+		return 0;
+	*slash = 0;
+	fd = open_beneath(w->ws_fd, part);
+	return fd >= 0 && fstat(fd, &st) == 0 && is_placeholder(&st);
+}
+
 static int protect_one(struct work *w, const char *rel)
 {
 	cleanup_close int fd = open_beneath(w->ws_fd, rel);
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT) {
-		int made = make_placeholder(w, rel);
+		int made = parent_is_placeholder(w, rel) ? 0 : make_placeholder(w, rel);
 
 		if (made <= 0)
 			return made;

@@ -33,7 +33,8 @@ static _Noreturn void role_exec(const struct role *r, int sock)
 {
 	char name[32];
 	char root[sizeof sup.paths.root + 1];
-	char *argv[] = {(char *)(uintptr_t) "agentd", name, (char *)(uintptr_t) "--root", root, NULL};
+	char *argv[] = {
+		(char *)(uintptr_t) "agentd", name, (char *)(uintptr_t) "--root", root, NULL};
 	char *envp[] = {NULL};
 
 	snprintf(name, sizeof name, "%s", r->name);

@@ -72,8 +72,7 @@ struct spawn_exited {
 struct spawn_config {
 	struct paths paths;
 	const struct latch_table *latches; /* the shared mapping: checked inside the cgroup */
-	int init_fd; /* agentd-init, opened O_PATH */
-	char agentctl[512]; /* path of agentctl: bound at /run/agentd/agentctl in each sandbox */
+	char agentctl[512], init[512]; /* paths of our programs */
 	int proc_fd; /* the host's /proc, O_PATH */
 	int sock; /* the pair's spawner end */
 };

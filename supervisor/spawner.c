@@ -37,6 +37,7 @@ struct spawner {
 	struct seccomp_set filters;
 	struct netns_pool netns;
 	int landlock_abi;
+	int init_fd;
 	int signal_fd;
 	struct child *child; /* running sandboxes' inits; grows */
 	size_t n, cap;
@@ -164,6 +165,7 @@ static void launch_plan(
 		.plan = plan,
 		.filters = &s->filters,
 		.fds = m->fds,
+		.init_fd = s->init_fd,
 		.landlock_abi = s->landlock_abi,
 		.fail = &s->fail};
 	pid_t pid;
@@ -267,15 +269,17 @@ static void prepare(struct spawner *s)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		die("cannot tie its life to the supervisor's");
 	lift(&s->config.sock);
-	lift(&s->config.init_fd);
 	lift(&s->config.proc_fd);
 	keep_low_fds_busy();
 	snprintf(scratch, sizeof scratch, "%s/template", s->config.paths.run);
 	if (seccomp_build(&s->filters, &e) < 0 ||
-		template_enter(scratch, s->config.agentctl, &e) < 0) {
+		template_enter(scratch, s->config.agentctl, s->config.init, &e) < 0) {
 		fprintf(stderr, "agentd-spawner: %s\n", e.text);
 		_exit(1);
 	}
+	s->init_fd = open("/.agentd/agentd-init", O_PATH | O_CLOEXEC);
+	if (s->init_fd < 0)
+		die("cannot open agentd-init");
 	s->netns.proc_fd = s->config.proc_fd;
 	s->landlock_abi = landlock_abi();
 	sigemptyset(&mask);

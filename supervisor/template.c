@@ -54,7 +54,7 @@ static int bind_read_only(const char *src, const char *dst, struct error *e)
 		open_tree(AT_FDCWD, src, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
 	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &ro, sizeof ro) < 0 ||
-		make_dir(dst) < 0 || move_mount(fd, "", AT_FDCWD, dst, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		move_mount(fd, "", AT_FDCWD, dst, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return error_set(e, errno, "cannot bind %s read-only into the template", src);
 	return 0;
 }
@@ -80,6 +80,8 @@ static int bind_system(struct error *e)
 		snprintf(dst, sizeof dst, "./%s", system_dirs[i]);
 		if (lstat(src, &st) < 0)
 			continue;
+		if (S_ISDIR(st.st_mode) && make_dir(dst) < 0)
+			return error_set(e, errno, "cannot make %s in the template", dst);
 		if (S_ISLNK(st.st_mode) ? copy_link(src, dst, e) < 0
 					: bind_read_only(src, dst, e) < 0)
 			return -1;
@@ -148,15 +150,16 @@ static int make_etc(struct error *e)
 static int cover_hidden_etc(struct error *e)
 {
 	for (size_t i = 0; i < ARRAY_LEN(hidden_etc); i++) {
-		char at[96];
+		char at[96], src[64];
 		struct stat st;
 
 		snprintf(at, sizeof at, ".agentd/etc/%s", hidden_etc[i]);
 		if (lstat(at, &st) < 0 || S_ISLNK(st.st_mode))
 			continue;
-		if (mount(S_ISDIR(st.st_mode) ? ".agentd/empty" : "/dev/null", at, NULL, MS_BIND,
-			    NULL) < 0)
-			return error_set(e, errno, "cannot cover %s in the template", at);
+		snprintf(src, sizeof src, ".agentd/%s",
+			S_ISDIR(st.st_mode) ? "empty" : "empty-file");
+		if (bind_read_only(src, at, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -191,35 +194,42 @@ static int make_dev(struct error *e)
 	return r ? error_set(e, errno, "cannot make the template's /dev") : 0;
 }
 
-/* The spawner binds agentctl into each sandbox from here. */
-static int bind_agentctl(int agentctl_fd, struct error *e)
+/* One of our own programs, at /.agentd/NAME. */
+static int bind_program(int fd, const char *name, struct error *e)
 {
-	cleanup_close int at = open(".agentd/agentctl", O_CREAT | O_WRONLY | O_CLOEXEC, 0555);
-	cleanup_close int tree = open_tree(
-		agentctl_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_EMPTY_PATH);
+	struct mount_attr ro = {
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+	char at[64];
+	cleanup_close int point = -1;
+	cleanup_close int tree =
+		open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_EMPTY_PATH);
 
-	if (at < 0 || tree < 0 ||
-		move_mount(tree, "", AT_FDCWD, ".agentd/agentctl", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return error_set(e, errno, "cannot bind agentctl into the template");
+	snprintf(at, sizeof at, ".agentd/%s", name);
+	point = open(at, O_CREAT | O_WRONLY | O_CLOEXEC, 0555);
+	if (point < 0 || tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &ro, sizeof ro) < 0 ||
+		move_mount(tree, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_set(e, errno, "cannot bind %s into the template", name);
 	return 0;
 }
 
-int template_enter(const char *scratch, const char *agentctl, struct error *e)
+int template_enter(const char *scratch, const char *agentctl, const char *init, struct error *e)
 {
-	cleanup_close int ctl = -1;
+	cleanup_close int ctl = -1, pid1 = -1;
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_set(e, errno, "cannot make a mount namespace");
 	ctl = open(agentctl, O_PATH | O_CLOEXEC);
-	if (ctl < 0)
-		return error_set(e, errno, "cannot find %s", agentctl);
+	pid1 = open(init, O_PATH | O_CLOEXEC);
+	if (ctl < 0 || pid1 < 0)
+		return error_set(e, errno, "cannot open %s", ctl < 0 ? agentctl : init);
 
 	if (mount("tmpfs", scratch, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") < 0 ||
 		chdir(scratch) < 0)
 		return error_set(e, errno, "cannot start the template on %s", scratch);
 	umask(022);
 	if (make_other_dirs(e) < 0 || bind_system(e) < 0 || make_etc(e) < 0 ||
-		cover_hidden_etc(e) < 0 || make_dev(e) < 0 || bind_agentctl(ctl, e) < 0)
+		cover_hidden_etc(e) < 0 || make_dev(e) < 0 ||
+		bind_program(ctl, "agentctl", e) < 0 || bind_program(pid1, "agentd-init", e) < 0)
 		return -1;
 	if (sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return error_set(e, errno, "cannot make the template the root");

@@ -8,9 +8,9 @@
 
 /* Moves the calling process into a new mount namespace with the template as its root; the host's tree
  * is gone from it afterwards. Needs CAP_SYS_ADMIN and CAP_MKNOD. scratch: an existing empty directory
- * on the host to build on (ROOT/run/agentd/template). agentctl: path of the binary that sandboxes
- * find at /run/agentd/agentctl. 0 or -1. */
-int template_enter(const char *scratch, const char *agentctl, struct error *e);
+ * on the host to build on (ROOT/run/agentd/template). agentctl, init: our programs, found at
+ * /.agentd/agentctl and /.agentd/agentd-init afterwards. 0 or -1. */
+int template_enter(const char *scratch, const char *agentctl, const char *init, struct error *e);
 
 /* The empty directory and the empty file in the template that cover hidden paths. */
 #define TEMPLATE_EMPTY      "/.agentd/empty"
