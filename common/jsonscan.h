@@ -24,6 +24,9 @@ int json_check(const char *s, size_t n, size_t *at);
  * around); 0 when there is none; -1 when obj is not a well-formed object, or has that key twice. */
 int json_find(struct span obj, const char *key, struct span *value);
 
+/* jansson exports a json_string too; programs that link both must not get this one for it. */
+#define json_string jsonscan_string
+
 /* Unescapes a JSON string (quotes included in v) into dst, NUL-terminated; *n is its length (there
  * may be a NUL inside: \u0000). 0, or -1: not a string, a lone surrogate, or more than cap-1 bytes. */
 int json_string(struct span v, char *dst, size_t cap, size_t *n);
