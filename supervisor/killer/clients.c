@@ -11,7 +11,6 @@
 
 #include "supervisor/killer/internal.h"
 
-#define VERB_NS  5000000000ull /* time to send the verb */
 #define PER_TURN 32 /* connections accepted before others get their turn */
 #define GROUPS   1024
 
@@ -91,28 +90,30 @@ static struct client *oldest(struct killer *k, enum client_state state, int of_u
 	return found;
 }
 
-static unsigned count_of(const struct killer *k, uid_t uid)
+static unsigned silent_of(const struct killer *k, uid_t uid)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)
-		n += k->clients[i].state != CLIENT_FREE && k->clients[i].uid == uid;
+		n += k->clients[i].state == CLIENT_READING && k->clients[i].uid == uid;
 	return n;
 }
 
 /* A free place, or one that is made free. A connection whose kill is being waited for goes last: the
- * kill itself goes on without it. */
+ * kill itself goes on without it. There is always one. */
 static struct client *make_room(struct killer *k, uid_t uid)
 {
-	int full_share = count_of(k, uid) >= CLIENTS_PER_UID;
-	struct client *c = full_share ? NULL : oldest(k, CLIENT_FREE, 0, 0);
+	struct client *c = NULL;
 
+	if (silent_of(k, uid) >= SILENT_PER_UID)
+		c = oldest(k, CLIENT_READING, 1, uid);
 	if (!c)
-		c = oldest(k, CLIENT_READING, full_share, uid);
+		c = oldest(k, CLIENT_FREE, 0, 0);
 	if (!c)
-		c = oldest(k, CLIENT_WAITING, full_share, uid);
-	if (c)
-		client_drop(c);
+		c = oldest(k, CLIENT_READING, 0, 0);
+	if (!c)
+		c = oldest(k, CLIENT_WAITING, 0, 0);
+	client_drop(c);
 	return c;
 }
 
@@ -195,17 +196,13 @@ static void admit(struct killer *k, int fd, uint64_t now)
 		return;
 	}
 	c = make_room(k, who.uid);
-	if (!c) {
-		refuse(fd, "ERR too many connections, try again\n");
-		return;
-	}
 	c->state = CLIENT_READING;
 	c->fd = fd;
 	c->uid = who.uid;
 	c->pid = who.pid;
 	c->admin = who.admin;
 	c->since = now;
-	c->deadline = now + VERB_NS;
+	c->deadline = now + k->cfg.verb_ms * 1000000ull;
 	c->serial = ++k->next_serial;
 	client_read(k, c); /* who means it has written already */
 }
@@ -227,7 +224,7 @@ void clients_expire(struct killer *k, uint64_t now)
 		struct client *c = &k->clients[i];
 
 		if (c->state == CLIENT_READING && now >= c->deadline) {
-			client_send(c, "ERR no verb within 5 s\n");
+			client_send(c, "ERR no verb in time\n");
 			client_drop(c);
 		}
 	}

@@ -121,8 +121,7 @@ static const int killer_calls[] = {
 	SCMP_SYS(unlinkat),
 	/* the C library */
 	SCMP_SYS(clock_gettime), SCMP_SYS(getpid), SCMP_SYS(restart_syscall),
-	SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(munmap), SCMP_SYS(exit_group)};
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(munmap), SCMP_SYS(exit_group)};
 
 static const int syncer_calls[] = {SCMP_SYS(read), SCMP_SYS(msync), SCMP_SYS(restart_syscall),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group)};

@@ -7,12 +7,12 @@
 #include "common/kill.h"
 #include "supervisor/killer/killer.h"
 
-#define CLIENTS_MAX     256
-#define CLIENTS_PER_UID 64
-#define JOBS_MAX        256
-#define JOBS_PER_UID    128 /* by who asked: nobody can use up what others need */
-#define LINE_MAX_IN     4096
-#define NO_CLIENT       (-1)
+#define CLIENTS_MAX    256
+#define SILENT_PER_UID 32 /* connections that have not sent their line yet */
+#define JOBS_MAX       256
+#define JOBS_PER_UID   128 /* by who asked: nobody can use up what others need */
+#define LINE_MAX_IN    4096
+#define NO_CLIENT      (-1)
 
 /* ---- key.c: the killer's signing key ---- */
 struct key {
@@ -56,6 +56,7 @@ enum watch_state { WATCH_OK = 0, WATCH_FROZEN, WATCH_KILLED, WATCH_ORPHANED };
 
 struct killer {
 	struct killer_config cfg;
+	int parent; /* pidfd of the supervisor, -1 when it was gone already */
 	int v2; /* the hierarchy's root */
 	int sync_fd; /* to the process that writes the latch table to disk */
 	struct latch_table *latches;
@@ -98,6 +99,7 @@ void watch_heard(struct killer *k, uint64_t now);
 void watch_lost(struct killer *k, uint64_t now); /* the supervisor is gone */
 void watch_tick(struct killer *k, uint64_t now);
 uint64_t watch_next(const struct killer *k);
+uint64_t watch_turn_max(const struct killer *k); /* ns */
 int watch_done(const struct killer *k, uint64_t now); /* orphaned, and nothing left to do */
 void watch_tidy(const struct killer *k); /* removes the empty cgroups of a dead instance */
 

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,8 +97,10 @@ static void hear_supervisor(struct killer *k, uint64_t now)
 
 /* ---- the loop ---- */
 
+enum { AT_LISTEN, AT_SUPERVISOR, AT_PARENT, AT_CLIENTS, AT_JOBS = AT_CLIENTS + CLIENTS_MAX };
+
 struct pollset {
-	struct pollfd fds[2 + CLIENTS_MAX + JOBS_MAX];
+	struct pollfd fds[AT_JOBS + JOBS_MAX];
 	unsigned n;
 };
 
@@ -108,9 +111,12 @@ static void watch_fd(struct pollset *s, int fd, short events)
 
 static void fill(const struct killer *k, struct pollset *s)
 {
+	int orphaned = k->watch == WATCH_ORPHANED;
+
 	s->n = 0;
 	watch_fd(s, k->cfg.listen_fd, POLLIN);
-	watch_fd(s, k->watch == WATCH_ORPHANED ? -1 : k->cfg.supervisor_fd, POLLIN);
+	watch_fd(s, orphaned ? -1 : k->cfg.supervisor_fd, POLLIN);
+	watch_fd(s, orphaned ? -1 : k->parent, POLLIN);
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &k->clients[i];
 
@@ -131,7 +137,7 @@ static struct timespec time_left(const struct killer *k, uint64_t now)
 	uint64_t next = min_u64(min_u64(jobs_next(k), clients_next(k)), watch_next(k));
 	uint64_t left = next > now ? next - now : 0;
 
-	left = min_u64(left, 1000000000u); /* so that a stall of our own is told from silence */
+	left = min_u64(left, watch_turn_max(k));
 	return (struct timespec){
 		.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
 }
@@ -168,12 +174,15 @@ static void turn(struct killer *k)
 	r = ppoll(s.fds, s.n, &left, NULL);
 	now = io_now_mono();
 	if (r > 0) {
-		wake_jobs(k, s.fds + 2 + CLIENTS_MAX);
-		serve_clients(k, s.fds + 2);
-		if (s.fds[0].revents)
+		wake_jobs(k, s.fds + AT_JOBS);
+		serve_clients(k, s.fds + AT_CLIENTS);
+		if (s.fds[AT_LISTEN].revents)
 			clients_accept(k, now);
-		if (s.fds[1].revents)
+		if (s.fds[AT_SUPERVISOR].revents)
 			hear_supervisor(k, now);
+		/* The end of file alone could be late: whatever the supervisor forked may hold the fd. */
+		if (s.fds[AT_PARENT].revents)
+			watch_lost(k, now);
 	}
 	clients_expire(k, now);
 	jobs_step(k, now);
@@ -241,6 +250,7 @@ static void set_defaults(struct killer_config *c)
 {
 	c->freeze_after_ms = c->freeze_after_ms ? c->freeze_after_ms : 5000;
 	c->kill_after_ms = c->kill_after_ms ? c->kill_after_ms : 30000;
+	c->verb_ms = c->verb_ms ? c->verb_ms : 5000;
 	c->wait_ms = c->wait_ms ? c->wait_ms : 10000;
 }
 
@@ -267,6 +277,7 @@ static int start(struct killer *k)
 	allow_descriptors();
 	if (keep_only_ours(k) < 0)
 		return -1;
+	k->parent = (int)syscall(SYS_pidfd_open, getppid(), 0);
 	k->latches = latch_open(k->cfg.paths.latches, &err);
 	if (!k->latches) {
 		killer_say("%s", err.text);

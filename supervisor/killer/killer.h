@@ -21,6 +21,7 @@ struct killer_config {
 	gid_t admin_gid; /* members may kill anyone's; (gid_t)-1: no such group */
 	unsigned freeze_after_ms; /* of silence of the supervisor; 0: 5000 */
 	unsigned kill_after_ms; /* 0: 30000 */
+	unsigned verb_ms; /* time a client has to send its line; 0: 5000 */
 	unsigned wait_ms; /* how long a kill waits for the last process to go; 0: 10000 */
 };
 
@@ -30,7 +31,9 @@ enum killer_msg {
 	KILLER_PING, /* supervisor → killer, empty */
 	KILLER_PONG, /* killer → supervisor, empty, the ping's id */
 	KILLER_READY, /* killer → supervisor, empty: kill.sock is served from now on */
-	KILLER_RECEIPT, /* killer → supervisor, struct killer_receipt: to be logged */
+	KILLER_RECEIPT, /* killer → supervisor, struct killer_receipt: to be logged. Lost when the
+			     supervisor does not read for long: the table still has it, so look for
+			     LATCH_UNLOGGED slots now and then */
 	KILLER_WATCHDOG, /* killer → supervisor, struct killer_watchdog: what your silence caused */
 };
 
@@ -51,8 +54,8 @@ struct killer_watchdog {
 /* Runs the killer in this process, which must be a child of the supervisor; it closes every
  * descriptor that the config does not name. Returns the exit code when the supervisor is gone and
  * every sandbox is dead (or 10 s later), or at once, with a message on stderr, when it cannot start.
- * The killer notices the end of the supervisor by the end of file on supervisor_fd: no other process
- * may hold the other end. */
+ * The killer notices the end of the supervisor, its parent, by a pidfd, and by the end of file on
+ * supervisor_fd. */
 int killer_main(const struct killer_config *cfg);
 
 #endif

@@ -15,7 +15,6 @@
 #define MS          1000000ull
 #define ORPHAN_MS   10000ull /* how long the dead supervisor's sandboxes are waited for */
 #define ORPHAN_LOOK (5 * MS)
-#define STALL_NS    (2000 * MS) /* a turn of the loop that took longer: it was us who did not run */
 
 static int freeze_user(void *ctx, uid_t uid, int dirfd)
 {
@@ -123,11 +122,22 @@ static void judge_silence(struct killer *k, uint64_t now)
 	}
 }
 
+/* The loop turns at least this often, so that a turn which took much longer tells a stall of our own
+ * (machine suspended, killer stopped) from silence of the supervisor. */
+uint64_t watch_turn_max(const struct killer *k)
+{
+	return k->cfg.freeze_after_ms * MS / 5;
+}
+
+static int was_stalled(const struct killer *k, uint64_t now)
+{
+	return now - k->last_turn > k->cfg.freeze_after_ms * MS / 2;
+}
+
 /* Called each turn, after the supervisor's messages were read. */
 void watch_tick(struct killer *k, uint64_t now)
 {
-	/* If we did not run ourselves (machine suspended, killer stopped), silence proves nothing. */
-	if (now - k->last_turn > STALL_NS && k->watch != WATCH_ORPHANED)
+	if (was_stalled(k, now) && k->watch != WATCH_ORPHANED)
 		k->last_heard = now;
 	k->last_turn = now;
 	if (k->watch == WATCH_ORPHANED) {
@@ -183,10 +193,10 @@ static void tidy_hierarchy(const char *mount, const char *cgroup)
 	if (base < 0)
 		return;
 	cgroup_each_child(base, tidy_user, &base);
-	unlinkat(root, cgroup, AT_REMOVEDIR);
 }
 
-/* rmdir(2) refuses a cgroup that still has a process, so this cannot lose one. */
+/* rmdir(2) refuses a cgroup that still has a process, so this cannot lose one. Our own directory
+ * stays: the hierarchy's root is not writable without CAP_DAC_OVERRIDE. */
 void watch_tidy(const struct killer *k)
 {
 	const struct cgroup_host *h = &k->cfg.cg;
