@@ -189,15 +189,13 @@ static void tell_broker(struct sandbox *s, int restored)
 
 void sandboxes_tell_broker(void)
 {
-	for (struct sandbox *s = sup.sandboxes; s; s = s->next) {
-		if (s->state == SB_RUNNING)
-			tell_broker(s, 1);
-		else if (s->state == SB_ENDING && s->end_by) {
-			/* The old broker died with this one's end unrecorded. */
-			tell_broker(s, 1);
-			record_end(s);
-			return sandboxes_tell_broker();
-		}
+	for (struct sandbox *s = sup.sandboxes, *next; s; s = next) {
+		next = s->next;
+		if (s->state == SB_STARTING || (s->state == SB_ENDING && !s->end_by))
+			continue;
+		tell_broker(s, 1);
+		if (s->state == SB_ENDING)
+			record_end(s); /* the old broker died with this one's end unrecorded */
 	}
 }
 

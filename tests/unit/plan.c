@@ -41,6 +41,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	free(b->heap);
 	free(b);
 }
 
