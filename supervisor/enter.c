@@ -90,7 +90,7 @@ static void mask_proc(const struct enter *x)
 		"/proc/kcore", "/proc/sysrq-trigger", "/proc/timer_list"};
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		if (mount("/dev/null", files[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+		if (mount(TEMPLATE_EMPTY_FILE, files[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
 			give_up(x, "cannot mask %s", files[i]);
 	}
 }
