@@ -85,7 +85,7 @@ static void prepare(void)
 	cfg.freeze_after_ms = 60000;
 	cfg.kill_after_ms = 120000;
 	cfg.wait_ms = 5000;
-	cfg.verb_ms = 1000;
+	cfg.verb_ms = 300;
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
@@ -886,8 +886,8 @@ END_TEST
 static void setup_watch(void)
 {
 	prepare();
-	cfg.freeze_after_ms = 250;
-	cfg.kill_after_ms = 700;
+	cfg.freeze_after_ms = 200;
+	cfg.kill_after_ms = 450;
 	launch_killer();
 }
 
@@ -972,7 +972,7 @@ START_TEST(a_killer_that_was_stopped_itself_does_not_blame_the_supervisor)
 	spawn_many(s, 1);
 	heartbeats(3);
 	kill(killer, SIGSTOP);
-	usleep(900000);
+	usleep(500000);
 	kill(killer, SIGCONT);
 	heartbeats(4);
 	ck_assert_int_eq(cgroup_frozen(s), 0);
