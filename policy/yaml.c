@@ -232,10 +232,10 @@ static size_t flow_item_length(const char *p, size_t n)
 	for (i = 0; i < n; i++) {
 		if (p[i] == '{' || p[i] == '[')
 			depth++;
-		if ((p[i] == '}' || p[i] == ']') && depth && --depth == 0)
-			return i + 1;
-		if (p[i] == ',' && !depth)
+		if ((p[i] == '}' || p[i] == ']' || p[i] == ',') && !depth)
 			break;
+		if ((p[i] == '}' || p[i] == ']') && --depth == 0)
+			return i + 1;
 	}
 	return trimmed(p, i);
 }
@@ -300,11 +300,11 @@ static int yaml_failed(struct reader *r)
 	if (p->error == YAML_MEMORY_ERROR)
 		return policy_no_memory(r->e, r->name);
 	if (p->context && (strstr(p->context, "alias") || strstr(p->context, "anchor") ||
-				  strstr(p->context, " tag"))) {
+				  strstr(p->context, " tag") || strstr(p->context, "directive"))) {
 		line = (unsigned)p->context_mark.line + 1;
 		column = (unsigned)p->context_mark.column + 1;
 	}
-	if (needs_quotes(r, line, column))
+	if (!strstr(problem, "directive") && needs_quotes(r, line, column))
 		return -1;
 	start = line_start(r->text, r->len, line);
 	at = column_offset(r->text, r->len, start, column);
@@ -328,11 +328,14 @@ __attribute__((format(printf, 3, 4))) static int reject(
 	char text[512];
 	va_list ap;
 
+	size_t n;
+
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	return policy_fail(
-		r->e, r->name, (unsigned)m->line + 1, (unsigned)m->column + 1, "%s", text);
+	n = strlen(text);
+	return policy_fail(r->e, r->name, (unsigned)m->line + 1, (unsigned)m->column + 1, "%s%s",
+		text, n && strchr("\"'.", text[n - 1]) ? "" : ".");
 }
 
 static int reject_special(struct reader *r, const yaml_mark_t *m, const char *what)
