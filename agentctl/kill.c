@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,13 +266,10 @@ static int direct_target(struct direct *d, const char *text, struct error *e)
 static void kill_direct(
 	const struct ctl *c, struct results *rs, char *const *targets, int n, const char *reason)
 {
-	static struct direct d;
+	struct direct d = {.rs = rs, .reason = reason};
 	struct error e;
 	uint64_t end;
 
-	memset(&d, 0, sizeof d);
-	d.rs = rs;
-	d.reason = reason;
 	if (direct_open(&d, c, &e) < 0) {
 		note_code(rs, ctl_fail(CTL_REFUSED, "%s", ctl_safe(e.text)));
 		return;
@@ -329,22 +327,37 @@ static int ask_killer(const struct ctl *c, const char *target, const char *reaso
 	return fd;
 }
 
+/* Takes "KEY" and the decimal number behind it off *s. 0, or -1. */
+static int take_number(char **s, const char *key, unsigned long long *out)
+{
+	size_t n = strlen(key);
+
+	if (strncmp(*s, key, n) != 0 || (*s)[n] < '0' || (*s)[n] > '9')
+		return -1;
+	errno = 0;
+	*out = strtoull(*s + n, s, 10);
+	return errno ? -1 : 0;
+}
+
 /* "KILLED uid/name tasks=N us=N state=S"; changed in place. 0, or -1 when it is not that. */
 static int parse_killed(char *line, struct result *r)
 {
-	char *slash, *space, *state;
+	unsigned long long uid, tasks;
+	char *s = line, *end;
 
-	if (strncmp(line, "KILLED ", 7) != 0)
+	if (take_number(&s, "KILLED ", &uid) < 0 || *s++ != '/' || uid > UINT32_MAX)
 		return -1;
-	slash = strchr(line + 7, '/');
-	space = slash ? strchr(slash, ' ') : NULL;
-	state = space ? strstr(space + 1, " state=") : NULL;
-	if (!state || sscanf(line + 7, "%u/", &r->uid) != 1 ||
-		sscanf(space + 1, "tasks=%u us=%llu", &r->tasks, &r->us) != 2)
+	end = strchr(s, ' ');
+	if (!end)
 		return -1;
-	*space = 0;
-	r->name = slash + 1;
-	r->state = state + 7;
+	*end++ = 0;
+	r->name = s;
+	if (take_number(&end, "tasks=", &tasks) < 0 || tasks > UINT32_MAX ||
+		take_number(&end, " us=", &r->us) < 0 || strncmp(end, " state=", 7) != 0)
+		return -1;
+	r->uid = (unsigned)uid;
+	r->tasks = (unsigned)tasks;
+	r->state = end + 7;
 	r->latched = 1;
 	return 0;
 }

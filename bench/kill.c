@@ -317,12 +317,20 @@ static int have_bwrap(void)
 	return system("bwrap --version >/dev/null 2>&1") == 0; /* a benchmark, not a daemon */
 }
 
+static int number(const char *s)
+{
+	char *end;
+	long v = strtol(s, &end, 10);
+
+	return *s && !*end && v >= 0 && v <= 100000 ? (int)v : -1;
+}
+
 int main(int argc, char **argv)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : 15, methods;
+	int rounds = argc > 1 ? number(argv[1]) : 15, methods;
 
 	if (argc == 3 && strcmp(argv[1], "--sleepers") == 0)
-		sleepers(atoi(argv[2]));
+		sleepers(number(argv[2]));
 	if (argc == 2 && strcmp(argv[1], "--bomb") == 0)
 		bomb();
 	if (geteuid() != 0) {

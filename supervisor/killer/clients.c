@@ -210,6 +210,7 @@ static void admit(struct killer *k, int fd, uint64_t now)
 void clients_accept(struct killer *k, uint64_t now)
 {
 	for (int i = 0; i < PER_TURN; i++) {
+		/* cppcheck-suppress nullPointer; accept(2) allows both to be NULL */
 		int fd = accept4(k->cfg.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0)

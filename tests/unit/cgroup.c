@@ -242,19 +242,21 @@ START_TEST(a_tag_is_kept_with_the_cgroup)
 }
 END_TEST
 
+#define SEEN 8192
+
 static int remember_names(void *ctx, const char *child, int fd)
 {
 	char *seen = ctx;
+	size_t n = strlen(seen);
 
 	ck_assert_int_eq(cgroup_populated(fd), 0);
-	strcat(seen, child);
-	strcat(seen, " ");
+	snprintf(seen + n, SEEN - n, "%s ", child);
 	return strcmp(child, "stop") == 0 ? 5 : 0;
 }
 
 START_TEST(walking_visits_child_cgroups_and_no_files)
 {
-	char seen[256] = "";
+	char seen[SEEN] = "";
 
 	ck_assert_int_eq(cgroup_each_child(cg, remember_names, seen), 0);
 	ck_assert_str_eq(seen, "");
@@ -274,7 +276,7 @@ END_TEST
 
 START_TEST(walking_a_large_tree_needs_more_than_one_read)
 {
-	char seen[8192] = "", child[32];
+	char seen[SEEN] = "", child[32];
 
 	for (int i = 0; i < 200; i++) {
 		snprintf(child, sizeof child, "child-%03d", i);
