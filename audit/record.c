@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/cleanup.h"
 
 #define INT_LIMIT ((json_int_t)1 << 53)
 #define KEYS_MAX  1024u /* in one object */
+#define TIME_CAP  64
 
 enum { ESSENTIAL = 4 }; /* beside enum record_source */
 
@@ -43,6 +43,7 @@ static const struct kind {
 	{"seal", RECORD_FROM_RECORDER},
 	{"session.end", RECORD_FROM_BROKER | ESSENTIAL},
 	{"session.resume", RECORD_FROM_BROKER}, /* begins an epoch, see common/msg.h */
+	{"session.resume", RECORD_FROM_BROKER},
 	{"session.start", RECORD_FROM_BROKER},
 	{"shard", 0},
 	{"stop", RECORD_FROM_RECORDER | ESSENTIAL},
@@ -324,25 +325,27 @@ static int check_source(const json_t *o, enum record_source from, int *essential
 	return 0;
 }
 
-static int format_time(char buf[40], uint64_t ns)
+/* RFC 3339 in UTC with nanoseconds. gmtime(3) would want the time zone's file, which the recorder
+ * cannot open. The date is that of the proleptic Gregorian calendar, counted in years from March. */
+static void format_time(char buf[TIME_CAP], uint64_t ns)
 {
-	time_t sec = (time_t)(ns / 1000000000u);
-	struct tm tm;
-	size_t n;
+	uint64_t sec = ns / 1000000000u, day = sec / 86400 + 719468; /* since 0000-03-01 */
+	unsigned of_day = (unsigned)(sec % 86400);
+	unsigned era = (unsigned)(day / 146097), doe = (unsigned)(day % 146097);
+	unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+	unsigned month = mp < 10 ? mp + 3 : mp - 9;
 
-	if (!gmtime_r(&sec, &tm))
-		return -1;
-	n = strftime(buf, 40, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf + n, 40 - n, ".%09uZ", (unsigned)(ns % 1000000000u));
-	return 0;
+	snprintf(buf, TIME_CAP, "%04u-%02u-%02uT%02u:%02u:%02u.%09uZ",
+		yoe + era * 400 + (month <= 2), month, doy - (153 * mp + 2) / 5 + 1, of_day / 3600,
+		of_day / 60 % 60, of_day % 60, (unsigned)(ns % 1000000000u));
 }
 
 static int add_common(json_t *o, uint64_t index, const struct record_stamp *when)
 {
-	char t[40];
+	char t[TIME_CAP];
 
-	if (format_time(t, when->real_ns) < 0)
-		return -1;
+	format_time(t, when->real_ns);
 	return json_object_set_new(o, "v", json_integer(1)) < 0 ||
 			json_object_set_new(o, "i", json_integer((json_int_t)index)) < 0 ||
 			json_object_set_new(o, "t", json_string(t)) < 0 ||
