@@ -433,6 +433,13 @@ void journal_connect(struct journal *j, int fd)
 		recovered(j);
 }
 
+void journal_stop(struct journal *j)
+{
+	chan_free(j->chan);
+	j->chan = NULL;
+	fail_all(j, "the broker is stopping");
+}
+
 struct journal *journal_new(
 	struct event_base *base, unsigned deadline_ms, const struct journal_events *ev)
 {

@@ -44,6 +44,9 @@ struct journal *journal_new(
 	struct event_base *base, unsigned deadline_ms, const struct journal_events *ev);
 void journal_free(struct journal *j);
 
+/* Answers everything that waits with "not durable" and takes no more: before journal_free. */
+void journal_stop(struct journal *j);
+
 /* A new channel to the recorder (takes fd over); the old one is dead. */
 void journal_connect(struct journal *j, int fd);
 

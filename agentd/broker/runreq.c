@@ -122,13 +122,14 @@ static int take_fact(struct parser *p, struct span v)
 		return bad(p, "fact");
 	if (n > 7 && memcmp(v.p, "branch=", 7) == 0 && !r->branch)
 		r->branch = v.p + 7;
-	else if (n == 4 && memcmp(v.p, "ci=", 3) == 0 && r->ci < 0 &&
-		 (v.p[3] == '0' || v.p[3] == '1'))
-		r->ci = v.p[3] - '0';
+	else if (r->ci < 0 && n == 7 && memcmp(v.p, "ci=true", 7) == 0)
+		r->ci = 1;
+	else if (r->ci < 0 && n == 8 && memcmp(v.p, "ci=false", 8) == 0)
+		r->ci = 0;
 	else if (n > 5 && memcmp(v.p, "host=", 5) == 0 && !p->has_host)
 		p->has_host = 1;
 	else
-		return bad(p, "fact (known: host, ci=0|1, branch; each once)");
+		return bad(p, "fact (known: host, ci=true|false, branch; each once)");
 	return 0;
 }
 
