@@ -27,7 +27,7 @@
 enum dialect { DIALECT_CLAUDE, DIALECT_GEMINI };
 
 /* Not on the stack, so that pages that are not needed are never touched. */
-static char request[LINE_MAX_ + 1], answer[LINE_MAX_ + 1], out[LINE_MAX_], err[LINE_MAX_];
+static char request[LINE_MAX_ + 1], reply[LINE_MAX_ + 1], out[LINE_MAX_], err[LINE_MAX_];
 
 /* What a signal handler needs. */
 static volatile sig_atomic_t waiting_on = -1; /* descriptor that the hook reads from */
@@ -275,15 +275,15 @@ static size_t take_lines(size_t n)
 	size_t start = 0;
 
 	for (;;) {
-		const char *lf = memchr(answer + start, '\n', n - start);
+		const char *lf = memchr(reply + start, '\n', n - start);
 
 		if (!lf)
 			break;
 		alarm(IDLE_S);
-		take_line(answer + start, (size_t)(lf - answer) - start);
-		start = (size_t)(lf + 1 - answer);
+		take_line(reply + start, (size_t)(lf - reply) - start);
+		start = (size_t)(lf + 1 - reply);
 	}
-	memmove(answer, answer + start, n - start);
+	memmove(reply, reply + start, n - start);
 	return n - start;
 }
 
@@ -293,14 +293,14 @@ __attribute__((noreturn)) static void await_answer(int fd)
 
 	waiting_on = fd;
 	for (;;) {
-		ssize_t r = recv(fd, answer + n, sizeof answer - n, 0);
+		ssize_t r = recv(fd, reply + n, sizeof reply - n, 0);
 
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r <= 0)
 			deny("agentd closed the connection without an answer", NULL);
 		n = take_lines(n + (size_t)r);
-		if (n == sizeof answer)
+		if (n == sizeof reply)
 			deny("agentd's answer is too long", NULL);
 	}
 }
