@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "common/cleanup.h"
+#include "supervisor/seccomp.h"
 
 /* Each with the one thing that fails without it. */
 static const cap_value_t needed[] = {
@@ -57,5 +58,5 @@ int privilege_confine(struct error *e)
 		r = error_set(e, errno, "cannot drop capabilities");
 	cap_free(caps);
 	cap_free(have);
-	return r;
+	return r < 0 ? -1 : seccomp_confine_supervisor(e);
 }

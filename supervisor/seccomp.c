@@ -226,3 +226,24 @@ int seccomp_install(const struct sock_fprog *p)
 {
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, p);
 }
+
+/* Beyond what any program may call: the mount interface and identities, for launches; nothing that
+ * reaches into the kernel (modules, kexec, bpf, perf, io_uring), other processes' memory, or clocks. */
+int seccomp_confine_supervisor(struct error *e)
+{
+	static const char *const more[] = {"clone", "clone3", "ioctl", "socket", "mknodat"};
+	struct sock_fprog p = {0};
+	struct build b;
+	int r;
+
+	if (begin(&b, SCMP_ACT_ERRNO(EPERM)) < 0)
+		return error_set(e, ENOMEM, "cannot start a seccomp filter");
+	rules(&b, SCMP_ACT_ALLOW, agent_calls, ARRAY_LEN(agent_calls));
+	rules(&b, SCMP_ACT_ALLOW, launch_calls, ARRAY_LEN(launch_calls));
+	rules(&b, SCMP_ACT_ALLOW, more, ARRAY_LEN(more));
+	if (finish(&b, &p, e) < 0)
+		return -1;
+	r = seccomp_install(&p);
+	free(p.filter);
+	return r < 0 ? error_set(e, errno, "cannot load the supervisor's seccomp filter") : 0;
+}
