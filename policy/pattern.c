@@ -328,7 +328,7 @@ struct builder {
 
 static int after_separator(const struct builder *b)
 {
-	return b->count > 0 && b->tok[b->count - 1] == '/';
+	return b->count > 0 && (b->tok[b->count - 1] == '/' || b->tok[b->count - 1] == TOK_INDIR);
 }
 
 static void add_stars(struct compiler *c, struct builder *b, const char *s, size_t n, size_t *i)
@@ -343,7 +343,7 @@ static void add_stars(struct compiler *c, struct builder *b, const char *s, size
 		b->tok[b->count++] = TOK_CROSS;
 	} else if (run == 1) {
 		b->tok[b->count++] = TOK_STAR;
-	} else if (*i < n && s[*i] == '/' && after_separator(b)) {
+	} else if (run == 2 && *i < n && s[*i] == '/' && after_separator(b)) {
 		b->tok[b->count++] = TOK_DIRS;
 		b->tok[b->count++] = TOK_INDIR;
 		++*i;
