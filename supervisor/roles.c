@@ -157,7 +157,6 @@ static int on_pong(void *ctx, struct wire_msg *m)
 
 	(void)m;
 	r->last_pong = io_now_boot();
-	r->ping_sent = 0;
 	if (r->hello)
 		r->failures = 0;
 	return 0;
@@ -287,9 +286,9 @@ static void tick_one(struct role *r, uint64_t now)
 		role_lost(r, "did not answer");
 		return;
 	}
-	if (r->hello && (!r->ping_sent || now - r->ping_sent >= PING_EVERY)) {
-		if (role_send(r, MSG_PING, now, NULL, 0, NULL, 0) == 0)
-			r->ping_sent = now;
+	if (r->hello && now - r->ping_sent >= PING_EVERY) {
+		r->ping_sent = now;
+		role_send(r, MSG_PING, now, NULL, 0, NULL, 0);
 	}
 }
 
