@@ -121,9 +121,9 @@ static int private_check(const char *dir, const char *home, struct error *e)
 int workspace_check(const char *dir, const char *home, struct error *e)
 {
 	static const char *const whole[] = {"/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64",
-		"/boot", "/dev", "/proc", "/sys", "/run", "/var"};
-	static const char *const top[] = {
-		"/tmp", "/var/tmp", "/opt", "/srv", "/mnt", "/media", "/home", "/root"};
+		"/boot", "/dev", "/proc", "/sys", "/run"};
+	static const char *const top[] = {"/tmp", "/var", "/var/tmp", "/var/lib", "/opt", "/srv",
+		"/mnt", "/media", "/home", "/root"};
 	static const char cure[] =
 		"go into the project's directory first, or name it: --workspace DIR";
 
@@ -235,6 +235,7 @@ static void put_toolchains(
 	static struct toolchains t; /* large, and once a process */
 
 	t.home = w->home;
+	t.real_home = w->real_home;
 	t.workspace = w->workspace;
 	t.cwd = w->cwd;
 	toolchains_find(&t, getenv("PATH"), command);

@@ -95,29 +95,43 @@ static int in_system(const char *p)
 	return 0;
 }
 
-/* HOME/NAME into out. */
-static const char *below_home(const struct toolchains *t, const char *name, char out[PATH_MAX])
+/* 1 when p is, holds or lies in something of this home directory that is nobody's business. */
+static int private_of(const char *home, const char *p)
 {
-	snprintf(out, PATH_MAX, "%s/%s", t->home, name);
-	return out;
+	char q[PATH_MAX];
+
+	if (path_inside(home, p))
+		return 1;
+	for (size_t i = 0; i < ARRAY_LEN(private_dirs); i++) {
+		snprintf(q, sizeof q, "%s/%s", home, private_dirs[i]);
+		if (path_inside(q, p) || path_inside(p, q))
+			return 1;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(shared_dirs); i++) {
+		snprintf(q, sizeof q, "%s/%s", home, shared_dirs[i]);
+		if (path_inside(q, p))
+			return 1;
+	}
+	return 0;
 }
 
 /* 1 when a bind of p would show the home directory, credentials or other people's things. */
 static int too_much(const struct toolchains *t, const char *p)
 {
-	char q[PATH_MAX];
+	return components(p) < 2 || private_of(t->home, p) || private_of(t->real_home, p);
+}
 
-	if (components(p) < 2 || path_inside(t->home, p))
-		return 1;
-	for (size_t i = 0; i < ARRAY_LEN(private_dirs); i++) {
-		below_home(t, private_dirs[i], q);
-		if (path_inside(q, p) || path_inside(p, q))
-			return 1;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(shared_dirs); i++)
-		if (path_inside(below_home(t, shared_dirs[i], q), p))
-			return 1;
-	return 0;
+/* Rewrites a canonical path in a home directory that is reached by a link the way passwd writes it, so
+ * that the rules for the home hold for it. */
+static void as_in_home(const struct toolchains *t, char path[PATH_MAX])
+{
+	char tail[PATH_MAX];
+
+	if (strcmp(t->home, t->real_home) == 0 || !path_inside(path, t->real_home))
+		return;
+	snprintf(tail, sizeof tail, "%s", path + strlen(t->real_home));
+	if (snprintf(path, PATH_MAX, "%s%s", t->home, tail) >= PATH_MAX)
+		snprintf(path, PATH_MAX, "/");
 }
 
 static int allowed(const struct toolchains *t, const char *p)
@@ -126,6 +140,14 @@ static int allowed(const struct toolchains *t, const char *p)
 		return 0;
 	/* The workspace is there anyway, and must stay as writable as it is. */
 	return !path_inside(p, t->workspace) && !path_inside(t->workspace, p);
+}
+
+/* A link may lead to what may not be shown itself. */
+static int leads_to_allowed(const struct toolchains *t, const char *p)
+{
+	char real[PATH_MAX];
+
+	return realpath(p, real) && (path_inside(real, "/usr") || allowed(t, real));
 }
 
 static int covered(const struct toolchains *t, const char *p)
@@ -139,17 +161,16 @@ static int covered(const struct toolchains *t, const char *p)
 static void add(struct toolchains *t, const char *p)
 {
 	if (t->n == TOOLCHAINS_MAX || strlen(p) >= TOOLCHAIN_PATH_MAX || !allowed(t, p) ||
-		covered(t, p) || access(p, F_OK) < 0)
+		covered(t, p) || !leads_to_allowed(t, p))
 		return;
 	memcpy(t->list[t->n++], p, strlen(p) + 1);
 }
 
-static int is_manager(const struct toolchains *t, const char *p)
+/* below_home: a path with the home directory's taken off. */
+static int is_manager(const char *below_home)
 {
-	char q[PATH_MAX];
-
 	for (size_t i = 0; i < ARRAY_LEN(manager_dirs); i++)
-		if (strcmp(p, below_home(t, manager_dirs[i], q)) == 0)
+		if (strcmp(below_home + 1, manager_dirs[i]) == 0)
 			return 1;
 	return 0;
 }
@@ -157,16 +178,18 @@ static int is_manager(const struct toolchains *t, const char *p)
 /* 1 when the directory above a bin directory is a tool's own, so that all of it may be seen. */
 static int is_tool_home(const struct toolchains *t, const char *parent)
 {
-	char config[PATH_MAX];
-	int depth = components(parent) - components(t->home);
+	const char *home = path_inside(parent, t->home) ? t->home : t->real_home;
+	size_t n = strlen(home);
+	int depth;
 
 	if (!allowed(t, parent))
 		return 0;
-	if (!path_inside(parent, t->home))
+	if (!path_inside(parent, home))
 		return components(parent) >= 3 || path_inside(parent, "/opt");
-	if (path_inside(parent, below_home(t, ".config", config)))
+	depth = components(parent) - components(home);
+	if (path_inside(parent + n, "/.config"))
 		return depth >= 4;
-	return depth >= 2 || is_manager(t, parent);
+	return depth >= 2 || is_manager(parent + n);
 }
 
 static int is_bin(const char *name)
@@ -185,8 +208,10 @@ static void add_companions(struct toolchains *t, const char *parent)
 		if (snprintf(q, sizeof q, "%s/%s", parent, companions[i]) < (int)sizeof q)
 			add(t, q);
 	}
-	if (strcmp(parent, below_home(t, ".cargo", q)) == 0)
-		add(t, below_home(t, ".rustup", q));
+	if (strcmp(parent + strlen(t->home), "/.cargo") == 0) {
+		snprintf(q, sizeof q, "%s/.rustup", t->home);
+		add(t, q);
+	}
 }
 
 /* Adds what a directory of programs (a clean path) needs to work. */
@@ -218,6 +243,7 @@ static void add_path_entry(struct toolchains *t, const char *entry)
 	if (path_clean(entry, clean, sizeof clean) < 0 || in_system(clean) ||
 		path_inside(clean, t->workspace) || !realpath(clean, real))
 		return;
+	as_in_home(t, real);
 	add_program_dir(t, clean);
 	if (strcmp(real, clean) != 0)
 		add_program_dir(t, real);
@@ -321,6 +347,7 @@ static void add_command(struct toolchains *t, const char *path, const char *comm
 
 	if (find_command(t, path, &s) < 0 || !realpath(s.found, real))
 		return;
+	as_in_home(t, real);
 	add_program_file(t, real);
 	if (path_clean(s.found, clean, sizeof clean) == 0 && strcmp(clean, real) != 0) {
 		char *slash = strrchr(clean, '/');

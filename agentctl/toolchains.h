@@ -11,13 +11,15 @@
 #define TOOLCHAIN_PATH_MAX 1024
 
 struct toolchains {
-	const char *home, *workspace, *cwd; /* absolute, canonical; the caller's */
+	const char *home; /* as passwd has it; the caller's, like the others; all absolute */
+	const char *real_home; /* the same without links */
+	const char *workspace, *cwd; /* canonical */
 	size_t n;
 	char list[TOOLCHAINS_MAX][TOOLCHAIN_PATH_MAX];
 };
 
-/* Fills t->list from the value of PATH (may be NULL) and argv[0] of the command; home, workspace and
- * cwd are set by the caller, n is 0. More than TOOLCHAINS_MAX are left out, the command's come first. */
+/* Fills t->list from the value of PATH (may be NULL) and argv[0] of the command; the places
+ * are set by the caller, n is 0. More than TOOLCHAINS_MAX are left out, the command's come first. */
 void toolchains_find(struct toolchains *t, const char *path, const char *command);
 
 /* Copies an absolute path to out without "//", "/./" and a slash at the end. -1 when it is relative,
