@@ -18,7 +18,7 @@
 #define REQUEST_LINE 4096u
 #define OUT_CAP	     (256u << 10)
 #define STEP	     256u /* entries looked at before others get their turn */
-#define LAST_MAX     1000u
+#define LAST_MAX     65536u
 #define LOOK_BACK    65536u /* how far back {"last":K} looks for entries the peer may see */
 #define REQUEST_NS   (5ull * 1000000000u) /* to send the request */
 #define STALL_NS     (30ull * 1000000000u) /* without taking a byte */

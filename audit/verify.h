@@ -1,0 +1,58 @@
+/* Verifying a log's directory: everything is recomputed from the entries; no stored hash is believed.
+ * Used by `agentctl audit verify` and by tests; needs no daemon, may run beside one. Reads entry after
+ * entry in bounded memory, whatever the files claim. */
+#ifndef AUDIT_VERIFY_H
+#define AUDIT_VERIFY_H
+
+#include <stdint.h>
+
+#include "audit/note.h"
+#include "audit/order.h"
+#include "audit/tree.h"
+#include "common/error.h"
+
+enum verify_result { /* as exit codes: specs of the log, section 3.10 */
+	VERIFY_OK = 0,
+	VERIFY_TAMPERED = 1,
+	VERIFY_UNDECIDED = 3, /* something needed is missing */
+	VERIFY_WARNINGS = 4, /* intact, but */
+};
+
+struct verify_finding {
+	enum verify_result result;
+	char kind[24]; /* ENTRY, TILE, BUNDLE, CHECKPOINT, KEY, RECORD, MISSING, WAL, GAP, ORPHAN, … */
+	uint64_t index; /* of the first record concerned; UINT64_MAX: none */
+	char text[320]; /* may quote untrusted bytes */
+};
+
+#define VERIFY_FINDINGS 32u
+
+struct verify_report {
+	enum verify_result result;
+	char origin[NOTE_NAME_MAX + 1]; /* of the checkpoint, "" without one */
+	char vkey[NOTE_VKEY_MAX]; /* the key that was used, "" without one */
+	int key_pinned; /* it was given, not taken from the directory */
+	int has_checkpoint, signature_ok;
+	uint64_t size; /* of the checkpoint */
+	struct tree_hash root; /* of the checkpoint */
+	uint64_t entries; /* records that were read and hashed, the unsigned tail included */
+	uint64_t structure_prefix; /* records [0, x) that are intact as far as the tree tells */
+	uint64_t signed_prefix; /* records [0, x) that a log signature covers */
+	uint64_t tail; /* records behind the checkpoint, only in the write-ahead log */
+	int live; /* a recorder is writing this log now */
+	int has_bad;
+	uint64_t first_bad; /* first bad leaf; has_bad */
+	uint64_t bad_end; /* it is in [first_bad, bad_end) */
+	uint64_t seals, cosignatures; /* there, but not checked by this version */
+	uint64_t boots, recoveries, quarantined_bytes;
+	struct order_result order;
+	char first_time[40], last_time[40]; /* as the records say */
+	uint64_t nfindings; /* all; the first VERIFY_FINDINGS are kept */
+	struct verify_finding finding[VERIFY_FINDINGS];
+};
+
+/* key: the log's pinned public key, or NULL to take DIR/log.vkey (which an attacker could have replaced
+ * with everything else). Always fills the report; the result is in it. */
+void verify_dir(int logdir, const struct note_vkey *key, struct verify_report *out);
+
+#endif
