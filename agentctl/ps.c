@@ -255,7 +255,7 @@ const struct verb verb_ps = {
 	.usage = "[--json]",
 	.summary = "the sandboxes that run",
 	.help = "Lists your sandboxes; root and members of group agentd see those of all users.\n"
-		"States: starting, running, frozen.\n"
+		"States: starting, running, frozen, ending.\n"
 		"\n"
 		"  --json   an array of {name, uid, agent, state, pid, started_unix_ms, session, "
 		"workspace}\n"

@@ -11,9 +11,9 @@
 /* Prints one "key TAB value" line as text. */
 static void print_text(const char *key, const char *value)
 {
-	static const char started[] = "started_unix_ms";
+	static char safe[ESCAPE_CAP(sizeof((struct ctl_lines *)0)->buf)]; /* large */
 
-	if (strcmp(key, started) == 0) {
+	if (strcmp(key, "started-ms") == 0) {
 		long long ms = strtoll(value, NULL, 10);
 		time_t s = (time_t)(ms / 1000);
 		struct tm tm;
@@ -22,11 +22,12 @@ static void print_text(const char *key, const char *value)
 		ctl_age(age, sizeof age, ms);
 		if (localtime_r(&s, &tm) &&
 			strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S %z", &tm)) {
-			printf("%-14s %s (%s ago)\n", "started", when, age);
+			printf("%-18s %s (%s ago)\n", "started", when, age);
 			return;
 		}
 	}
-	printf("%-14s %s\n", ctl_safe(key), ctl_safe(value));
+	escape_text(safe, sizeof safe, value, strlen(value));
+	printf("%-18s %s\n", ctl_safe(key), safe);
 }
 
 static int is_number(const char *s)
@@ -39,9 +40,7 @@ static int is_number(const char *s)
 /* A value is a number when its key says so: a sandbox that is called 7 stays a string. */
 static int numeric_key(const char *key)
 {
-	static const char *const keys[] = {"uid", "gid", "kernel_uid", "pid", "init_pid",
-		"started_unix_ms", "pids", "cpu_milli", "memory_bytes", "wall_s", "tasks",
-		"number"};
+	static const char *const keys[] = {"owner", "kernel-uid", "pid", "processes", "started-ms"};
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (strcmp(keys[i], key) == 0)

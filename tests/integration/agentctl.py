@@ -639,12 +639,12 @@ def test_ps():
 
 def test_show_freeze_thaw():
     """show, freeze and thaw say what the supervisor says"""
-    fake = Fake(SHOW="name\tweb\nuid\t7\nworkspace\t/w\x1b\n.\n", FREEZE="OK\n",
+    fake = Fake(SHOW="name\tweb\nowner\t7\nworkspace\t/w\x1b\n.\n", FREEZE="OK\n",
                 THAW="ERR there is no sandbox x\u202e\n")
     code, out, _ = fake.ctl("show", "web")
     assert code == 0 and "\\x1B" in out and "\x1b" not in out, out
     assert json.loads(fake.ctl("show", "7/web", "--json")[1]) == {
-        "name": "web", "uid": 7, "workspace": "/w\x1b"}
+        "name": "web", "owner": 7, "workspace": "/w\x1b"}
     assert fake.ctl("freeze", "web")[0] == 0
     code, _, err = fake.ctl("thaw", "web")
     assert code == 1 and "x\\u{202E}" in err, err
