@@ -90,7 +90,8 @@ static void mask_proc(const struct enter *x)
 		"/proc/kcore", "/proc/sysrq-trigger", "/proc/timer_list"};
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		if (mount(TEMPLATE_EMPTY_FILE, files[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+		if (mount(TEMPLATE_EMPTY_FILE, files[i], NULL, MS_BIND, NULL) < 0 &&
+			errno != ENOENT)
 			give_up(x, "cannot mask %s", files[i]);
 	}
 }
@@ -405,6 +406,19 @@ static void drop_capabilities(const struct enter *x)
 		give_up(x, "cannot drop capabilities");
 }
 
+static int below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return !strncmp(path, dir, n) && path[n] == '/';
+}
+
+static int inside_writable(const struct enter *x, const char *path)
+{
+	return below(path, plan_text(x->plan, x->plan->workspace)) ||
+	       below(path, plan_text(x->plan, x->plan->home));
+}
+
 static void restrict_files(const struct enter *x)
 {
 	static const char *const readable[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
@@ -428,6 +442,8 @@ static void restrict_files(const struct enter *x)
 	for (uint32_t i = 0; i < x->req->nmounts; i++) {
 		const struct spawn_mount *m = &x->req->mounts[i];
 
+		if (!(m->flags & SPAWN_M_RW) && inside_writable(x, x->req->text + m->dst))
+			continue; /* its tree has every right already; the mount is what is read-only */
 		if (landlock_allow(r, abi, x->req->text + m->dst, !!(m->flags & SPAWN_M_RW)) < 0)
 			give_up(x, "cannot allow %s in Landlock", x->req->text + m->dst);
 	}

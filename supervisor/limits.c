@@ -119,7 +119,7 @@ static int set_v1(int dir, int which, const struct plan_header *p)
 	}
 }
 
-/* The slot's directory in one hierarchy, with the limit set and its cgroup.procs opened. A directory
+/* The slot's directory in one hierarchy, with the limit set and its tasks file opened. A directory
  * whose leftovers stand against the new limit is replaced. */
 static int enter_v1(struct limit_slot *s, int which, const struct plan_header *p)
 {
@@ -133,7 +133,10 @@ static int enter_v1(struct limit_slot *s, int which, const struct plan_header *p
 			return -1;
 		dir = openat(hier[which].dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (dir >= 0 && set_v1(dir, which, p) == 0) {
-			int fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+			/* The sandbox's first process writes itself there. "tasks" rather than
+			 * "cgroup.procs": moving only oneself needs no lock over all forks of the
+			 * host, which costs a grace period of RCU (cgroup_procs_write_start). */
+			int fd = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
 
 			if (fd < 0)
 				return -1;

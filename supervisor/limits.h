@@ -13,7 +13,7 @@
 
 struct limit_slot { /* one launch's place in the v1 hierarchies; owned until limits_release */
 	unsigned number;
-	int procs[LIMITS_HIERARCHIES]; /* cgroup.procs files the sandbox enters by */
+	int procs[LIMITS_HIERARCHIES]; /* tasks files the sandbox enters by */
 	int nprocs;
 	uint32_t
 		unenforced; /* PLAN_LIMIT_* that were asked for and are not enforced (best effort) */

@@ -22,7 +22,7 @@ enum spawn_msg {
 	SPAWN_EXITED, /* spawner → supervisor: struct spawn_exited */
 };
 
-/* Descriptors of SPAWN_LAUNCH: these, then nprocs v1 cgroup.procs files, then nmounts trees. */
+/* Descriptors of SPAWN_LAUNCH: these, then nprocs v1 tasks files, then nmounts trees. */
 enum spawn_fd {
 	SPAWN_FD_PLAN,
 	SPAWN_FD_CGROUP, /* v2 directory */

@@ -176,7 +176,6 @@ static _Noreturn void exec_agent(const sigset_t *unblocked)
 	setsid();
 	if (plan->flags & PLAN_TERMINAL)
 		ioctl(0, TIOCSCTTY, 0);
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (chdir(plan_text(plan, plan->cwd)) < 0 && chdir(plan_text(plan, plan->workspace)) < 0)
 		_exit(126);
 	sigprocmask(SIG_SETMASK, unblocked, NULL);
@@ -191,7 +190,8 @@ static _Noreturn void exec_agent(const sigset_t *unblocked)
 
 static pid_t start_agent(const sigset_t *unblocked)
 {
-	pid_t pid = fork();
+	/* vfork: the child writes only what nobody reads afterwards (its own arrays), then execs. */
+	pid_t pid = vfork();
 
 	if (pid < 0)
 		wall_failed("cannot fork the agent");
