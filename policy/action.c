@@ -126,7 +126,7 @@ static int name_add(struct mapper *m, struct action_value *v, struct action_name
 	len += n;
 	if (n == 0)
 		s[len++] = '/';
-	names[v->names++] = (struct action_name){s, len, way, literal};
+	names[v->names++] = (struct action_name){s, len, text_index(s, len), way, literal};
 	return 0;
 }
 
@@ -264,6 +264,16 @@ static int mapper_init(struct mapper *m, const struct action_places *p, struct e
 
 /* ---- the call ---- */
 
+uint32_t action_pointer_hash(const char *p, size_t n)
+{
+	uint32_t h = 2166136261u;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		h = (h ^ (unsigned char)p[i]) * 16777619u;
+	return h;
+}
+
 int action_pointer_order(const char *a, const char *b)
 {
 	while (*a && *a == *b) {
@@ -358,8 +368,10 @@ static int value_fill(
 	v->type = arg->type;
 	v->pointer = arena_copy(arena, arg->pointer, arg->pointer_len);
 	v->pointer_len = arg->pointer_len;
+	v->pointer_hash = action_pointer_hash(arg->pointer, arg->pointer_len);
 	v->text = arena_copy(arena, text, len);
 	v->len = len;
+	v->index = text_index(text, len);
 	if (!v->pointer || !v->text)
 		return error_set(e, 0, "out of memory");
 	return 0;
@@ -484,6 +496,7 @@ static int box_fill(struct action_box *box, const struct action_places *places, 
 	box->a.cwd = names[0].text;
 	box->a.tool = arena_copy(&box->arena, tool, tool_len);
 	box->a.tool_len = tool_len;
+	box->a.tool_index = text_index(tool, tool_len);
 	if (!box->a.tool)
 		return error_set(e, 0, "out of memory");
 	if (values_fill(box, &m, args, n, e))

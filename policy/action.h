@@ -8,6 +8,7 @@
 #define POLICY_ACTION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/error.h"
 
@@ -56,23 +57,35 @@ struct action_arg {
 	size_t len;
 };
 
-/* A path's names. A value is read as a path only by a path pattern (docs/policy.md). */
+/* What a text begins with and which pairs of bytes it has: lets policy_decide pass over patterns that
+ * cannot match. Made with the action; of no use to callers. */
+struct action_index {
+	uint64_t head; /* the first 8 bytes */
+	uint64_t pairs[4]; /* a filter of 256 bits */
+};
+
+/* A path's name. A value is read as a path only by a path pattern (docs/policy.md).
+ * way: 0, read as it stands; 1, read as a tool would that expands "~", "$HOME" or a leading "@". Which
+ * tools do that cannot be known, so allow rules must match both.
+ * literal: not 0 for a second spelling through an outer root (/home/u/web/x for ws:/x), which counts
+ * only for patterns that spell out at least this many bytes of it. */
 struct action_name {
 	const char *text; /* "ws:/src/a.c", "/usr/bin/env" */
 	size_t len;
-	unsigned
-		way; /* 0: read as it stands; 1: read as a tool would that expands "~", "$HOME" or a
-			 leading "@". Which tools do cannot be known, so allow rules must match both */
-	size_t literal; /* a second spelling through an outer root (/home/u/web/x for ws:/x) counts
-			   only for patterns that spell at least this many bytes of it out */
+	struct action_index index;
+	unsigned way;
+	size_t literal;
 };
 
+/* One argument. path_unknown: as a path, nobody can say which file it is (too long, ~user,
+ * /proc/self/root, blanks around it, an empty list): deny and ask rules match it, allow rules do not. */
 struct action_value {
-	const char *pointer, *text; /* NUL-terminated here */
+	const char *pointer, *text; /* NUL-terminated */
 	size_t pointer_len, len;
+	uint32_t pointer_hash;
+	struct action_index index; /* of text */
 	enum action_type type;
-	int path_unknown; /* as a path, nobody can say which file this is: too long, ~user, /proc/self/root,
-	blanks around it, an empty list. Deny and ask rules match it, allow rules do not */
+	int path_unknown;
 	size_t names;
 	const struct action_name *name;
 };
@@ -83,6 +96,7 @@ struct action {
 	enum action_kind kind;
 	const char *tool; /* NUL-terminated */
 	size_t tool_len;
+	struct action_index tool_index;
 	const char *cwd; /* canonical name */
 	size_t values;
 	const struct action_value *value;

@@ -12,6 +12,7 @@
 struct condition {
 	const char *pointer;
 	size_t pointer_len;
+	uint32_t pointer_hash;
 	struct pattern value;
 };
 
@@ -118,6 +119,9 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);
+
+/* action.c: FNV-1a, to tell pointers apart quickly; never trusted alone. */
+uint32_t action_pointer_hash(const char *p, size_t n);
 
 /* action.c: the canonical name and absolute form of a path as policy spells it (ws:/x, /x). 0, or -1
  * when one does not fit or the places are unusable. */

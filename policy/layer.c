@@ -55,6 +55,14 @@ int take_ceiling(struct loader *l, const struct yaml_value *v)
 
 /* ---- when ---- */
 
+static int fact_matches(const struct pattern *p, const char *fact)
+{
+	size_t n = strlen(fact);
+	struct action_index index = text_index(fact, n);
+
+	return utf8_ok(fact, n) && pattern_match(p, fact, n, &index, 0, 0);
+}
+
 /* A list of patterns, one of which must match the fact. A fact that the session does not have is
  * matched by none. */
 static int take_fact(struct loader *l, const struct yaml_value *v, const char *fact)
@@ -72,8 +80,7 @@ static int take_fact(struct loader *l, const struct yaml_value *v, const char *f
 
 		if (pattern_compile(l->arena, PATTERN_NAME, item->text, item->len, &p, &f))
 			return reject_fault(l, item, &f);
-		if (fact && utf8_ok(fact, strlen(fact)) &&
-			pattern_match(&p, fact, strlen(fact), 0, 0))
+		if (fact && fact_matches(&p, fact))
 			holds = 1;
 	}
 	l->layer->active &= holds;

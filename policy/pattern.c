@@ -33,6 +33,7 @@ struct char_class {
 struct glob {
 	enum glob_form form;
 	int slash; /* `/` is a separator */
+	struct pattern_needs needs;
 	const char *prefix, *suffix, *must;
 	size_t prefix_len, suffix_len, must_len;
 	size_t count; /* tokens behind the prefix */
@@ -95,6 +96,55 @@ size_t path_root(const char *text, size_t n)
 			return len;
 	}
 	return 0;
+}
+
+/* ---- what a text has, and what a pattern needs ---- */
+
+static void pairs_add(uint64_t pairs[4], const char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		unsigned a = (unsigned char)s[i - 1], b = (unsigned char)s[i];
+		unsigned h = (a * 37u + b * 101u) & 255u;
+
+		pairs[h >> 6] |= UINT64_C(1) << (h & 63);
+	}
+}
+
+static uint64_t head_of(const char *s, size_t n)
+{
+	uint64_t head = 0;
+
+	memcpy(&head, s, n < sizeof head ? n : sizeof head);
+	return head;
+}
+
+struct action_index text_index(const char *s, size_t n)
+{
+	struct action_index out = {.head = head_of(s, n)};
+
+	pairs_add(out.pairs, s, n);
+	return out;
+}
+
+/* Leaves in *all what one also needs. */
+static void needs_common(struct pattern_needs *all, const struct pattern_needs *one)
+{
+	uint64_t differ = all->head ^ one->head;
+	unsigned char mask[sizeof differ], bytes[sizeof differ];
+	size_t i;
+
+	all->head_mask &= one->head_mask;
+	memcpy(mask, &all->head_mask, sizeof mask);
+	memcpy(bytes, &differ, sizeof bytes);
+	for (i = 0; i < sizeof mask; i++) {
+		if (bytes[i])
+			mask[i] = 0;
+	}
+	memcpy(&all->head_mask, mask, sizeof mask);
+	for (i = 0; i < 4; i++)
+		all->pairs[i] &= one->pairs[i];
 }
 
 /* ---- the pattern as written ---- */
@@ -432,6 +482,26 @@ static size_t literal_run(const struct builder *b, size_t from)
 	return i;
 }
 
+static int glob_needs(struct compiler *c, const struct builder *b)
+{
+	struct pattern_needs *needs = &b->g->needs;
+	size_t i = 0, end, len;
+
+	memset(&needs->head_mask, 0xff,
+		b->g->prefix_len < sizeof needs->head ? b->g->prefix_len : sizeof needs->head);
+	needs->head = head_of(b->g->prefix, b->g->prefix_len);
+	for (i = 0; i < b->count; i = end + 1) {
+		const char *run;
+
+		end = literal_run(b, i);
+		run = literal(c->arena, b->tok, i, end, &len);
+		if (!run)
+			return no_memory(c->fault);
+		pairs_add(needs->pairs, run, len);
+	}
+	return 0;
+}
+
 static int glob_finish(struct compiler *c, struct builder *b)
 {
 	size_t head = literal_run(b, 0), tail = b->count, best = head, best_end = head, i;
@@ -464,7 +534,7 @@ static int glob_finish(struct compiler *c, struct builder *b)
 		g->form = GLOB_EXACT;
 	else if (tail == head + 1 && b->tok[head] == TOK_CROSS)
 		g->form = GLOB_AFFIX;
-	return 0;
+	return glob_needs(c, b);
 }
 
 static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
@@ -581,7 +651,12 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 		return no_memory(f);
 	if (expand(&c, p, n) || check_crossing(&c))
 		return -1;
-	*out = (struct pattern){c.is_path, c.count, c.glob};
+	*out = (struct pattern){c.is_path, c.glob[0].needs, 0, c.count, c.glob};
+	if (c.count == 1 && c.kind == PATTERN_NAME && c.glob[0].form == GLOB_EXACT &&
+		c.glob[0].prefix_len <= sizeof out->needs.head)
+		out->whole = c.glob[0].prefix_len;
+	for (i = 1; i < c.count; i++)
+		needs_common(&out->needs, &c.glob[i].needs);
 	return 0;
 }
 
@@ -692,14 +767,16 @@ static int is_tree(const struct glob *g)
 	return g->form == GLOB_AFFIX && g->suffix_len == 0;
 }
 
-int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal, int wide)
+int pattern_try(const struct pattern *p, const char *s, size_t n, const struct action_index *index,
+	size_t literal, int wide)
 {
 	size_t i;
 
 	for (i = 0; i < p->count; i++) {
 		const struct glob *g = &p->glob[i];
 
-		if (g->prefix_len < literal && (!wide || is_tree(g)))
+		if (pattern_lacks(&g->needs, index) ||
+			(g->prefix_len < literal && (!wide || is_tree(g))))
 			continue;
 		if (glob_match(g, s, n))
 			return 1;

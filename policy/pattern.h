@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/action.h"
 #include "policy/arena.h"
 
 #define PATTERN_MAX          1024u /* bytes, as written */
@@ -23,11 +24,28 @@ enum pattern_kind {
 
 struct glob; /* one alternative without braces */
 
+/* What a text must have to be matched: the beginning, and pairs of bytes. */
+struct pattern_needs {
+	uint64_t head, head_mask;
+	uint64_t pairs[4];
+};
+
 struct pattern {
 	int is_path;
+	struct pattern_needs needs; /* what all alternatives need */
+	size_t whole; /* one literal of this many bytes, at most 8; 0: anything else */
 	size_t count;
 	const struct glob *glob;
 };
+
+/* 1 when no text with this index can be matched. */
+static inline int pattern_lacks(const struct pattern_needs *n, const struct action_index *has)
+{
+	if ((has->head ^ n->head) & n->head_mask)
+		return 1;
+	return ((n->pairs[0] & ~has->pairs[0]) | (n->pairs[1] & ~has->pairs[1]) |
+		       (n->pairs[2] & ~has->pairs[2]) | (n->pairs[3] & ~has->pairs[3])) != 0;
+}
 
 struct pattern_fault {
 	size_t at; /* byte offset of the offending part */
@@ -40,11 +58,23 @@ struct pattern_fault {
 int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, size_t n,
 	struct pattern *out, struct pattern_fault *f);
 
-/* 1 when the whole of s[0..n), valid UTF-8, is matched by an alternative. No allocation.
+/* The index of a text, for pattern_match. */
+struct action_index text_index(const char *s, size_t n);
+
+/* 1 when the whole of s[0..n), valid UTF-8, is matched by an alternative. No allocation. index: of s.
  * literal: for a path's spelling through an outer root; only alternatives count that spell out that
  * many bytes at their start. With wide, every alternative counts but the plain tree (a root and two stars), which
  * does not reach into a root that lies inside of it. */
-int pattern_match(const struct pattern *p, const char *s, size_t n, size_t literal, int wide);
+int pattern_try(const struct pattern *p, const char *s, size_t n, const struct action_index *index,
+	size_t literal, int wide);
+
+static inline int pattern_match(const struct pattern *p, const char *s, size_t n,
+	const struct action_index *index, size_t literal, int wide)
+{
+	if (pattern_lacks(&p->needs, index))
+		return 0;
+	return p->whole ? n == p->whole : pattern_try(p, s, n, index, literal, wide);
+}
 
 /* 1 when the text is a path that is canonical: starts with ws:/ home:/ tmp:/ or /, no empty, "." or
  * ".." component, no slash at the end. Otherwise 0 and *f. No pattern characters have a meaning. */

@@ -227,6 +227,8 @@ int match_parse(
 
 		cond->pointer = arena_copy(a, out->text + c.arg[i].pointer, c.arg[i].pointer_len);
 		cond->pointer_len = c.arg[i].pointer_len;
+		cond->pointer_hash =
+			action_pointer_hash(out->text + c.arg[i].pointer, cond->pointer_len);
 		if (!cond->pointer)
 			return no_memory(f);
 		if (pattern_compile(a, PATTERN_VALUE, out->text + c.arg[i].value,
@@ -359,29 +361,41 @@ int test_parse(
 
 /* ---- matching ---- */
 
-/* The value at a pointer; NULL when there is none, and then *inside tells whether there is something
- * below it (the value is a list or an object). */
-static const struct action_value *value_at(
-	const struct action *a, const struct condition *c, int *inside)
+static const struct action_value *value_at(const struct action *a, const struct condition *c)
 {
 	size_t lo = 0, hi = a->values;
 
-	*inside = 0;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int d = action_pointer_order(a->value[mid].pointer, c->pointer);
+		const struct action_value *v = &a->value[mid];
+		int d = v->pointer_hash == c->pointer_hash && v->pointer_len == c->pointer_len &&
+					memcmp(v->pointer, c->pointer, c->pointer_len) == 0
+				? 0
+				: action_pointer_order(v->pointer, c->pointer);
 
 		if (d == 0)
-			return &a->value[mid];
+			return v;
 		if (d < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (lo < a->values && a->value[lo].pointer_len > c->pointer_len)
-		*inside = memcmp(a->value[lo].pointer, c->pointer, c->pointer_len) == 0 &&
-			  a->value[lo].pointer[c->pointer_len] == '/';
 	return NULL;
+}
+
+/* 1 when the value at a pointer is a list or an object: there is something below it. */
+static int has_below(const struct action *a, const struct condition *c)
+{
+	size_t i;
+
+	for (i = 0; i < a->values; i++) {
+		const struct action_value *v = &a->value[i];
+
+		if (v->pointer_len > c->pointer_len && v->pointer[c->pointer_len] == '/' &&
+			memcmp(v->pointer, c->pointer, c->pointer_len) == 0)
+			return 1;
+	}
+	return 0;
 }
 
 /* A path has up to two readings, and each of them several spellings. wide: one reading that matches is
@@ -397,7 +411,8 @@ static int path_matches(const struct pattern *p, const struct action_value *v, i
 		const struct action_name *n = &v->name[i];
 
 		seen[n->way] = 1;
-		if (!matched[n->way] && pattern_match(p, n->text, n->len, n->literal, wide))
+		if (!matched[n->way] &&
+			pattern_match(p, n->text, n->len, &n->index, n->literal, wide))
 			matched[n->way] = 1;
 	}
 	if (wide)
@@ -409,19 +424,19 @@ static int match_holds(const struct match *m, const struct action *a, int wide)
 {
 	size_t i;
 
-	if (!pattern_match(&m->tool, a->tool, a->tool_len, 0, 0))
+	if (!pattern_match(&m->tool, a->tool, a->tool_len, &a->tool_index, 0, 0))
 		return 0;
 	for (i = 0; i < m->conditions; i++) {
 		const struct condition *c = &m->condition[i];
-		int inside, holds;
-		const struct action_value *v = value_at(a, c, &inside);
+		const struct action_value *v = value_at(a, c);
+		int holds;
 
 		if (!v)
-			holds = inside && wide;
+			holds = wide && has_below(a, c);
 		else if (c->value.is_path)
 			holds = path_matches(&c->value, v, wide);
 		else
-			holds = pattern_match(&c->value, v->text, v->len, 0, 0);
+			holds = pattern_match(&c->value, v->text, v->len, &v->index, 0, 0);
 		if (!holds)
 			return 0;
 	}

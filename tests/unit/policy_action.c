@@ -99,7 +99,8 @@ START_TEST(a_path_may_be_spelled_through_an_outer_root)
 				    "  deny: [\"C {/p: /home/*/.ssh/**}\", \"E {/p: /**}\"]\n");
 
 	ck_assert_str_eq(rig_verdict(p, "A", "/p", "x"), "allow");
-	ck_assert_str_eq(rig_verdict(p, "B", "/p", "x"), "ask"); // the tree around the workspace is not the workspace
+	ck_assert_str_eq(rig_verdict(p, "B", "/p", "x"),
+		"ask"); // the tree around the workspace is not the workspace
 	ck_assert_str_eq(rig_verdict(p, "B", "/p", "../x"), "allow");
 	ck_assert_str_eq(rig_verdict(p, "D", "/p", "x"), "allow");
 	ck_assert_str_eq(rig_verdict(p, "C", "/p", "/home/u/.ssh/id"), "deny");

@@ -20,11 +20,12 @@ static void teardown(void)
 static int matches_as(enum pattern_kind kind, const char *pattern, const char *text)
 {
 	struct pattern_fault f = {0};
+	struct action_index index = text_index(text, strlen(text));
 	struct pattern p;
 
 	ck_assert_msg(pattern_compile(&arena, kind, pattern, strlen(pattern), &p, &f) == 0,
 		"%s: %s", pattern, f.text);
-	return pattern_match(&p, text, strlen(text), 0, 0);
+	return pattern_match(&p, text, strlen(text), &index, 0, 0);
 }
 
 static void yes(const char *pattern, const char *text)
@@ -287,12 +288,14 @@ START_TEST(random_patterns_agree_with_the_slow_matcher)
 		}
 		tried++;
 		for (k = 0; k < 6; k++) {
+			struct action_index index;
 			int want, have;
 
 			strcpy(text, path ? "ws:/" : "");
 			random_text(text + strlen(text));
+			index = text_index(text, strlen(text));
 			want = slow_braces(pattern, text, path);
-			have = pattern_match(&p, text, strlen(text), 0, 0);
+			have = pattern_match(&p, text, strlen(text), &index, 0, 0);
 			ck_assert_msg(want == have, "%s on %s: %d, should be %d", pattern, text,
 				have, want);
 			matched += (unsigned)want;
@@ -314,6 +317,7 @@ START_TEST(no_pattern_takes_more_than_linear_time_in_a_hostile_text)
 	ck_assert_ptr_nonnull(text);
 	for (i = 0; i < sizeof patterns / sizeof *patterns; i++) {
 		struct pattern_fault f;
+		struct action_index index;
 		struct pattern p;
 		clock_t start;
 
@@ -325,7 +329,8 @@ START_TEST(no_pattern_takes_more_than_linear_time_in_a_hostile_text)
 					 strlen(patterns[i]), &p, &f),
 			0);
 		start = clock();
-		pattern_match(&p, text, n, 0, 0);
+		index = text_index(text, n);
+		pattern_match(&p, text, n, &index, 0, 0);
 		ck_assert_msg((double)(clock() - start) / CLOCKS_PER_SEC < 1.0, "%s", patterns[i]);
 	}
 	free(text);
