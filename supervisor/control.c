@@ -637,6 +637,7 @@ static void listener_event(void *arg, uint32_t events)
 
 	(void)arg;
 	(void)events;
+	/* cppcheck-suppress nullPointer; accept(2) allows both to be NULL */
 	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		accept_one(fd);
 }
