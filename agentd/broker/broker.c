@@ -63,7 +63,8 @@ static void on_lost(void *ctx, const char *why)
 	struct broker *b = ctx;
 	struct box *x;
 
-	fprintf(stderr, "agentd broker: everything is denied: %s\n", why);
+	if (!b->stopping)
+		fprintf(stderr, "agentd broker: everything is denied: %s\n", why);
 	TAILQ_FOREACH(x, &b->boxes, link)
 	{
 		if (!x->log.broken && x->log.next) {
@@ -154,6 +155,7 @@ void broker_free(struct broker *b)
 {
 	if (!b)
 		return;
+	b->stopping = 1;
 	if (b->journal) {
 		journal_stop(b->journal);
 		rpcs_free(b);
@@ -176,7 +178,7 @@ static int make_trust_dir(const struct broker_config *c, struct error *e)
 	return 0;
 }
 
-static int confine(const struct paths *p, const struct broker_config *c, struct error *e)
+static int confine(const struct paths *p, struct error *e)
 {
 	char state[720];
 	const struct role_dir dirs[] = {
@@ -186,10 +188,9 @@ static int confine(const struct paths *p, const struct broker_config *c, struct 
 	const struct role_spec spec = {.name = "broker",
 		.dirs = dirs,
 		.ndirs = ARRAY_LEN(dirs),
-		.file_size_max = 16u << 20,
+		.file_size_max = 64u << 20, /* session files count too */
 		.files_max = 65536};
 
-	(void)c;
 	snprintf(state, sizeof state, "%s/broker", p->state);
 	return role_confine(&spec, e);
 }
@@ -199,6 +200,7 @@ static int run(const struct paths *p, struct error *e)
 	struct broker_config c;
 	struct event_base *base;
 	struct broker *b = NULL;
+	int r = -1;
 
 	broker_config_default(&c, p);
 	if (make_trust_dir(&c, e) < 0)
@@ -206,13 +208,15 @@ static int run(const struct paths *p, struct error *e)
 	base = event_base_new();
 	if (!base)
 		return error_set(e, ENOMEM, "cannot make an event loop");
-	if (confine(p, &c, e) == 0 && role_hello(e) == 0)
+	if (confine(p, e) == 0 && role_hello(e) == 0)
 		b = broker_new(base, &c, ROLE_SUPERVISOR_FD, e);
-	if (b)
+	if (b) {
 		event_base_dispatch(base);
+		r = 0;
+	}
 	broker_free(b);
 	event_base_free(base);
-	return b ? 0 : -1;
+	return r;
 }
 
 int broker_main(int argc, char **argv)

@@ -291,7 +291,7 @@ static struct action *make_action(struct box *x, const struct tool_call *tc, str
 	s->fault = NULL;
 	text_put(&s->path, "", 0);
 	text_put(&s->bytes, "", 0);
-	flatten(s, tc->input);
+	flatten_members(s, tc->input); /* the input itself is no value, also when it is empty */
 	if (s->bytes.failed || s->path.failed)
 		s->fault = "not canonical: out of memory";
 	if (s->fault) {

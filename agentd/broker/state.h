@@ -175,6 +175,7 @@ struct broker {
 	unsigned nowed;
 	TAILQ_HEAD(, duty) duties;
 	unsigned nduties;
+	int stopping;
 	struct event *retry; /* duties, ends, launches that never started */
 	uint64_t calls, decisions; /* counters since the start */
 	char q_prefix[10];

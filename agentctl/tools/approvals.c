@@ -1,0 +1,268 @@
+/* agentctl approvals, approve, deny: what agents wait for, and the human's answer. Text from an agent is
+ * shown escaped, whole, and what the agent says about itself comes last and is marked: a phone screen
+ * of 40 columns must be enough to judge. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agentctl/tools/rpc.h"
+#include "agentctl/tools/tools.h"
+#include "common/cleanup.h"
+#include "common/escape.h"
+
+/* ---- listing ---- */
+
+static const char *str(json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+/* A text that is not UTF-8 comes as {"b64": …}: shown as that. */
+static void print_safe(json_t *v)
+{
+	json_t *b64 = json_object_get(v, "b64");
+	const char *s = json_string_value(b64 ? b64 : v);
+	cleanup_free char *safe = s ? malloc(ESCAPE_CAP(strlen(s))) : NULL;
+
+	if (!safe) {
+		printf("(cannot be shown)");
+		return;
+	}
+	escape_text(safe, ESCAPE_CAP(strlen(s)), s, strlen(s));
+	printf("%s%s", b64 ? "base64:" : "", safe);
+}
+
+static void print_duration(json_int_t s)
+{
+	if (s >= 3600)
+		printf("%" JSON_INTEGER_FORMAT "h%02" JSON_INTEGER_FORMAT "m", s / 3600,
+			s / 60 % 60);
+	else if (s >= 60)
+		printf("%" JSON_INTEGER_FORMAT "m%02" JSON_INTEGER_FORMAT "s", s / 60, s % 60);
+	else
+		printf("%" JSON_INTEGER_FORMAT "s", s);
+}
+
+static json_int_t number(json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static void print_approval(json_t *a)
+{
+	json_t *says = json_object_get(a, "agent_says");
+
+	printf("%s  ", str(a, "id"));
+	print_safe(json_object_get(a, "tool"));
+	printf("  in ");
+	print_safe(json_object_get(a, "sandbox"));
+	printf(" (");
+	print_safe(json_object_get(a, "agent"));
+	printf(")\n  ");
+	print_safe(json_object_get(a, "text"));
+	printf("\n  rule: ");
+	print_safe(json_object_get(a, "rule"));
+	if (*str(a, "reason")) {
+		printf("\n  why: ");
+		print_safe(json_object_get(a, "reason"));
+	}
+	printf("\n  asked ");
+	print_duration(number(a, "age_s"));
+	printf(" ago, denied in ");
+	print_duration(number(a, "expires_s"));
+	if (number(a, "waiters") > 1)
+		printf(", %" JSON_INTEGER_FORMAT " calls wait", number(a, "waiters"));
+	printf("\n");
+	if (says) {
+		printf("  agent says (not verified): \"");
+		print_safe(says);
+		printf("\"\n");
+	}
+	printf("  agentctl approve %s\n  agentctl deny %s\n", str(a, "id"), str(a, "id"));
+}
+
+/* All pages as one array. NULL with *e filled. */
+static json_t *fetch(struct rpc *r, struct error *e)
+{
+	json_t *all = json_array();
+	const char *after = NULL;
+
+	for (;;) {
+		json_t *p = after ? json_pack("{s:s}", "after", after) : NULL;
+		json_t *page = rpc_call(r, "approvals", p, e), *list;
+		size_t n;
+
+		if (!page) {
+			json_decref(all);
+			return NULL;
+		}
+		list = json_object_get(page, "approvals");
+		n = json_array_size(list);
+		json_array_extend(all, list);
+		if (!json_is_true(json_object_get(page, "more")) || !n) {
+			json_decref(page);
+			return all;
+		}
+		json_decref(page);
+		after = str(json_array_get(all, json_array_size(all) - 1), "id");
+	}
+}
+
+static void print_all(json_t *all)
+{
+	size_t i;
+	json_t *a;
+
+	if (json_array_size(all) == 0)
+		printf("nothing waits for you\n");
+	json_array_foreach(all, i, a)
+	{
+		if (i)
+			printf("\n");
+		print_approval(a);
+	}
+}
+
+static struct rpc *open_broker(struct error *e)
+{
+	struct paths p;
+
+	return paths_init(&p, NULL, e) < 0 ? NULL : rpc_open(&p, "RPC", e);
+}
+
+int tool_approvals(int argc, char **argv)
+{
+	struct error e = {0};
+	struct rpc *r;
+	json_t *all;
+	int json = argc == 2 && strcmp(argv[1], "--json") == 0;
+
+	if (argc > 1 && !json)
+		return tool_usage("approvals", "unknown argument; known: --json");
+	r = open_broker(&e);
+	all = r ? fetch(r, &e) : NULL;
+	rpc_close(r);
+	if (!all)
+		return tool_fail("approvals", &e);
+	if (json) {
+		json_dumpf(all, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
+		printf("\n");
+	} else {
+		print_all(all);
+	}
+	json_decref(all);
+	return TOOL_OK;
+}
+
+/* ---- answering ---- */
+
+/* "90", "90s", "30m", "2h" in seconds, or -1. */
+static json_int_t parse_duration(const char *s)
+{
+	char *end;
+	long v;
+
+	errno = 0;
+	v = strtol(s, &end, 10);
+	if (errno || end == s || v < 1 || v > 86400 || s[0] < '0' || s[0] > '9')
+		return -1;
+	if (strcmp(end, "m") == 0)
+		v *= 60;
+	else if (strcmp(end, "h") == 0)
+		v *= 3600;
+	else if (*end && strcmp(end, "s") != 0)
+		return -1;
+	return v <= 86400 ? v : -1;
+}
+
+/* Puts one scope option into params. 0; -1 usage error (reported). */
+static int take_scope(json_t *params, const char *option, const char *value)
+{
+	json_int_t n;
+
+	if (json_object_size(params) > 1) {
+		tool_usage("approve", "one of --uses, --for, --session");
+		return -1;
+	}
+	if (strcmp(option, "--session") == 0)
+		return json_object_set_new(params, "session", json_true());
+	if (strcmp(option, "--for") == 0) {
+		n = parse_duration(value);
+		if (n < 0)
+			tool_usage("approve", "--for takes a time up to 24h, like 90s, 30m or 2h");
+		return n < 0 ? -1 : json_object_set_new(params, "for_s", json_integer(n));
+	}
+	n = strspn(value, "0123456789") == strlen(value) && strlen(value) < 5 ? atoi(value) : -1;
+	if (n < 1 || n > 1000)
+		tool_usage("approve", "--uses takes a number from 1 to 1000");
+	return n < 1 || n > 1000 ? -1 : json_object_set_new(params, "uses", json_integer(n));
+}
+
+static int send_answer(const char *verb, const char *done, json_t *params)
+{
+	struct error e = {0};
+	struct rpc *r = open_broker(&e);
+	json_t *result = NULL;
+
+	if (r)
+		result = rpc_call(r, verb, params, &e);
+	else
+		json_decref(params);
+	rpc_close(r);
+	if (!result)
+		return tool_fail(verb, &e);
+	printf("%s %s in ", done, str(result, "id"));
+	print_safe(json_object_get(result, "sandbox"));
+	printf("\n");
+	json_decref(result);
+	return TOOL_OK;
+}
+
+int tool_approve(int argc, char **argv)
+{
+	json_t *params;
+
+	if (argc < 2 || argv[1][0] == '-')
+		return tool_usage("approve",
+			"which one? agentctl approve ID [--uses N | --for 30m | --session]");
+	params = json_pack("{s:s}", "id", argv[1]);
+	for (int i = 2; params && i < argc; i++) {
+		int value = strcmp(argv[i], "--uses") == 0 || strcmp(argv[i], "--for") == 0;
+
+		if (!value && strcmp(argv[i], "--session") != 0) {
+			json_decref(params);
+			return tool_usage("approve",
+				"unknown argument; known: --uses N, --for TIME, --session");
+		}
+		if (value && i + 1 == argc) {
+			json_decref(params);
+			return tool_usage("approve", "%s needs a value", argv[i]);
+		}
+		if (take_scope(params, argv[i], value ? argv[i + 1] : NULL) < 0) {
+			json_decref(params);
+			return TOOL_USAGE;
+		}
+		i += value;
+	}
+	if (!params)
+		return tool_usage("approve", "the id is not text");
+	return send_answer("approve", "approved", params);
+}
+
+int tool_deny(int argc, char **argv)
+{
+	json_t *params;
+	int reason = argc == 4 && strcmp(argv[2], "--reason") == 0;
+
+	if (argc < 2 || argv[1][0] == '-' || (argc != 2 && !reason))
+		return tool_usage("deny", "agentctl deny ID [--reason TEXT]");
+	params = reason ? json_pack("{s:s, s:s}", "id", argv[1], "reason", argv[3])
+			: json_pack("{s:s}", "id", argv[1]);
+	if (!params)
+		return tool_usage("deny", "the reason is not UTF-8 text");
+	return send_answer("deny", "denied", params);
+}

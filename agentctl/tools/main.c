@@ -1,0 +1,82 @@
+/* agentctl-tools VERB …: finds the verb's function; see tools.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agentctl/tools/tools.h"
+#include "common/cleanup.h"
+#include "common/escape.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{"approvals", tool_approvals},
+	{"approve", tool_approve},
+	{"audit", tool_audit},
+	{"deny", tool_deny},
+	{"doctor", tool_doctor},
+	{"policy", tool_policy},
+};
+
+int tool_fail(const char *verb, const struct error *e)
+{
+	char safe[ESCAPE_CAP(sizeof e->text)];
+
+	escape_text(safe, sizeof safe, e->text, strlen(e->text));
+	fprintf(stderr, "agentctl %s: %s\n", verb, safe);
+	return e->code ? TOOL_DAEMON : TOOL_FAILED;
+}
+
+int tool_usage(const char *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "agentctl %s: ", verb);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, " (agentctl help %s)\n", verb);
+	return TOOL_USAGE;
+}
+
+/* Takes `--root DIR` and `--root=DIR` out of the arguments. The new argc, or -1. */
+static int take_root(int argc, char **argv)
+{
+	int n = 0;
+
+	for (int i = 0; i < argc; i++) {
+		const char *value = NULL;
+
+		if (strncmp(argv[i], "--root=", 7) == 0) {
+			value = argv[i] + 7;
+		} else if (strcmp(argv[i], "--root") == 0) {
+			if (i + 1 == argc)
+				return -1;
+			value = argv[++i];
+		}
+		if (value && setenv("AGENTD_ROOT", value, 1) < 0)
+			return -1;
+		if (!value)
+			argv[n++] = argv[i];
+	}
+	argv[n] = NULL;
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	int n = take_root(argc, argv);
+
+	if (n < 0) {
+		fprintf(stderr, "agentctl: --root needs a directory\n");
+		return TOOL_USAGE;
+	}
+	for (size_t i = 0; n > 1 && i < ARRAY_LEN(verbs); i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(n - 1, argv + 1);
+	}
+	fprintf(stderr, "agentctl: no such verb; `agentctl help` lists them\n");
+	return TOOL_USAGE;
+}
