@@ -14,6 +14,7 @@
 #include "audit/base.h"
 #include "audit/checkpoint.h"
 #include "audit/dir.h"
+#include "audit/publish.h"
 #include "audit/tile.h"
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -37,7 +38,7 @@ struct tlog {
 static int not_ours(void *ctx, const char *name)
 {
 	static const char *const partial[] = {CREATING, "origin", "log.vkey", "keys", "lock", "wal",
-		"tmp", "quarantine", "lost+found"};
+		"tmp", "quarantine", "tile", "checkpoint", "lost+found"};
 
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_LEN(partial); i++) {
@@ -172,6 +173,20 @@ static size_t make_genesis(const struct note_signer *signer, const struct record
 	return n;
 }
 
+/* So that there is no log without a checkpoint. */
+static int publish_genesis(int logdir, const struct note_signer *signer, const char *record,
+	size_t n, struct error *e)
+{
+	struct publish *p = publish_open(logdir, signer, e);
+	struct tree_hash root;
+	int r;
+
+	tree_leaf_hash(record, n, &root); /* of one record it is the root */
+	r = p ? publish_to(p, 1, &root, e) : -1;
+	publish_close(p);
+	return r;
+}
+
 static int write_genesis(int logdir, const struct wal_config *c, const struct note_signer *signer,
 	const struct record_stamp *when, struct error *e)
 {
@@ -189,7 +204,9 @@ static int write_genesis(int logdir, const struct wal_config *c, const struct no
 	w = wal_open(logdir, c, 0, &start, 0, e);
 	r = w && wal_stage(w, record, n) == 0 ? wal_commit(w, e) : -1;
 	wal_close(w);
-	return r < 0 ? -1 : dir_sync(logdir, "wal", e);
+	if (r < 0 || dir_sync(logdir, "wal", e) < 0)
+		return -1;
+	return publish_genesis(logdir, signer, record, n, e);
 }
 
 int tlog_create(int logdir, struct wal_config *c, const struct record_stamp *when, struct error *e)

@@ -47,7 +47,8 @@ struct verify_report {
 	uint64_t boots, recoveries, quarantined_bytes;
 	struct order_result order;
 	char first_time[40], last_time[40]; /* as the records say */
-	uint64_t nfindings; /* all; the first VERIFY_FINDINGS are kept */
+	uint64_t nfindings; /* all of them; the first few of each kind are kept */
+	uint32_t kept;
 	struct verify_finding finding[VERIFY_FINDINGS];
 };
 

@@ -143,7 +143,7 @@ static void print_report(const struct verify_report *r)
 	else if (r->has_bad)
 		printf("first bad   one of records %llu to %llu\n", (unsigned long long)r->first_bad,
 			(unsigned long long)r->bad_end - 1);
-	for (uint64_t i = 0; i < r->nfindings && i < VERIFY_FINDINGS; i++) {
+	for (uint32_t i = 0; i < r->kept; i++) {
 		printf("%s %s: ",
 			r->finding[i].result == VERIFY_TAMPERED	   ? "BAD    "
 				: r->finding[i].result == VERIFY_UNDECIDED ? "MISSING"
@@ -152,9 +152,9 @@ static void print_report(const struct verify_report *r)
 		print_str(r->finding[i].text);
 		printf("\n");
 	}
-	if (r->nfindings > VERIFY_FINDINGS)
-		printf("and %llu findings more\n",
-			(unsigned long long)(r->nfindings - VERIFY_FINDINGS));
+	if (r->nfindings > r->kept)
+		printf("and %llu findings more of these kinds\n",
+			(unsigned long long)(r->nfindings - r->kept));
 	for (size_t i = 0; i < n; i++)
 		printf("not checked %s\n", not_checked[i]);
 }
@@ -163,7 +163,7 @@ static json_t *findings_json(const struct verify_report *r)
 {
 	json_t *list = json_array();
 
-	for (uint64_t i = 0; i < r->nfindings && i < VERIFY_FINDINGS; i++) {
+	for (uint32_t i = 0; i < r->kept; i++) {
 		const struct verify_finding *f = &r->finding[i];
 		char text[ESCAPE_CAP(sizeof f->text)];
 
