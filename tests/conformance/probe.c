@@ -7,7 +7,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -627,7 +629,11 @@ static void socket_family(void)
 		int family, type, proto;
 	} s[] = {{"af-packet", AF_PACKET, SOCK_RAW, 0}, {"raw-ip", AF_INET, SOCK_RAW, IPPROTO_ICMP},
 		{"raw-ip6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6},
-		{"af-netlink", AF_NETLINK, SOCK_RAW, 0}, {"af-vsock", AF_VSOCK, SOCK_STREAM, 0},
+		{"netlink-generic", AF_NETLINK, SOCK_RAW, 16},
+		{"netlink-filter", AF_NETLINK, SOCK_RAW, 12},
+		{"netlink-uevent", AF_NETLINK, SOCK_RAW, 15},
+		{"netlink-audit", AF_NETLINK, SOCK_RAW, 9},
+		{"netlink-diag", AF_NETLINK, SOCK_RAW, 4}, {"af-vsock", AF_VSOCK, SOCK_STREAM, 0},
 		{"af-alg", AF_ALG, SOCK_SEQPACKET, 0}, {"af-key", AF_KEY, SOCK_RAW, 2},
 		{"af-bluetooth", AF_BLUETOOTH, SOCK_RAW, 1}, {"af-can", AF_CAN, SOCK_RAW, 1},
 		{"af-rds", AF_RDS, SOCK_SEQPACKET, 0}, {"af-tipc", AF_TIPC, SOCK_DGRAM, 0},
@@ -637,6 +643,24 @@ static void socket_family(void)
 	for (size_t i = 0; i < sizeof s / sizeof *s; i++)
 		if (same(s[i].name, attempt))
 			refused_or_open(socket(s[i].family, s[i].type, s[i].proto));
+}
+
+/* Routing netlink is open for reading (getifaddrs needs it); the interface must not be ours to change. */
+static void loopback_down(void)
+{
+	struct ifreq r = {.ifr_name = "lo"};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	refused_or_open(fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &r));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void interfaces(void)
+{
+	struct ifaddrs *list;
+
+	works_if(getifaddrs(&list) == 0);
 }
 
 static void connect_tcp(void)
@@ -704,7 +728,8 @@ static void change_path(void)
 	do {                                                                                    \
 		if ((call) >= 0)                                                                \
 			snprintf(what + strlen(what), sizeof what - strlen(what), " %s", name); \
-		else if (errno != ENOENT && errno != EISDIR && errno != ENOTDIR)                \
+		else if (errno != ENOENT && errno != EISDIR && errno != ENOTDIR &&              \
+			 errno != EEXIST)                                                       \
 			last = errno;                                                           \
 	} while (0)
 	TRY("write", fd = open(p, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
@@ -1014,7 +1039,13 @@ static const struct {
 	{"af-packet", socket_family},
 	{"raw-ip", socket_family},
 	{"raw-ip6", socket_family},
-	{"af-netlink", socket_family},
+	{"netlink-generic", socket_family},
+	{"netlink-filter", socket_family},
+	{"netlink-uevent", socket_family},
+	{"netlink-audit", socket_family},
+	{"netlink-diag", socket_family},
+	{"loopback-down", loopback_down},
+	{"interfaces", interfaces},
 	{"af-vsock", socket_family},
 	{"af-alg", socket_family},
 	{"af-key", socket_family},

@@ -22,10 +22,11 @@ NAMESPACES = """unshare-user unshare-mount unshare-net unshare-pid unshare-ipc u
 IDENTITY = """setuid setgroups personality-exec personality-aslr status mounts-nosuid mknod fds
     raise-limits realtime lower-nice""".split()
 TERMINAL = "tiocsti tiocsti-high tioclinux".split()
-SOCKETS = """af-packet raw-ip raw-ip6 af-netlink af-vsock af-alg af-key af-bluetooth af-can af-rds
-    af-tipc af-xdp af-smc sctp only-loopback""".split()
-NORMAL_WORK = """own-loopback own-loopback6 own-unix own-abstract own-shm own-sysv tmp-files
-    workspace-files threads terminals event-fds devices memfd-exec modern-calls memory
+SOCKETS = """af-packet raw-ip raw-ip6 af-vsock af-alg af-key af-bluetooth af-can af-rds
+    af-tipc af-xdp af-smc sctp netlink-generic netlink-filter
+    netlink-uevent netlink-audit netlink-diag loopback-down only-loopback""".split()
+NORMAL_WORK = """interfaces own-loopback own-loopback6 own-unix own-abstract own-shm own-sysv
+    tmp-files workspace-files threads terminals event-fds devices memfd-exec modern-calls memory
     children""".split()
 
 # Paths of a workspace that the owner's tools execute or obey later; some exist, some do not.
@@ -39,7 +40,7 @@ KERNEL = ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/ker
           "/proc/sys/vm/drop_caches", "/proc/sys/net/ipv4/ip_forward", "/sys/power/state",
           "/sys/kernel/uevent_helper", "/proc/irq/default_smp_affinity"]
 # Directories that a sandbox has no business in; those that this host lacks are skipped.
-OUTSIDE = ["/root", "/home", "/var/lib", "/var/log", "/srv", "/mnt", "/media", "/boot", "/opt",
+OUTSIDE = ["/root", "/home", "/var/lib", "/var/log", "/mnt", "/media", "/boot",
            "/run/systemd", "/run/user", "/sys/fs/cgroup", "/sys/kernel/debug",
            "/sys/kernel/security"]
 HOST_SOCKETS = ["/run/docker.sock", "/var/run/docker.sock", "/run/containerd/containerd.sock",
@@ -75,7 +76,7 @@ def all_work(answers):
 
 def test_probe_finds_openings_outside():
     """The probe itself reports OPEN where no wall stands (run outside a sandbox)"""
-    for name in "io-uring bpf ptrace-child unshare-user mounts-nosuid proc-scan af-netlink".split():
+    for name in "io-uring bpf ptrace-child unshare-user mounts-nosuid proc-scan af-packet".split():
         out = subprocess.run([PROBE, name], stdin=subprocess.DEVNULL, capture_output=True,
                              text=True, check=True).stdout
         assert "OPEN" in out, out
@@ -130,7 +131,9 @@ def test_protected_paths(inst):
     for path in PROTECTED_THERE:
         assert inst.read(path) == "owner's\n", path
     for path in PROTECTED_ABSENT:
-        assert not os.path.lexists(os.path.join(inst.work(), path)), f"{path} was left behind"
+        # What covered it may stay for a moment, for the next sandbox of this workspace.
+        wait_until(lambda p=path: not os.path.lexists(os.path.join(inst.work(), p)), 10,
+                   f"removal of what covered {path}")
 
 
 def test_protected_parents(inst):

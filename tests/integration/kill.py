@@ -219,10 +219,10 @@ def test_direct(inst):
 
 
 def small_state(root):
-    """A state directory on a filesystem of 4 MiB."""
+    """A state directory on a small filesystem of its own."""
     path = root + "/var/lib/agentd"
     os.makedirs(path)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "agentd-test", path],
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "agentd-test", path],
                    check=True)
 
 

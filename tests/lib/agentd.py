@@ -22,7 +22,14 @@ BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 USERS = {"root": 0, "alice": 12001, "bob": 12002}
 PROGRAMS = ["agentd-supervisor", "agentd", "agentd-init", "agentctl", "agentctl-tools"]
-AGENT_UIDS = range(1900000000, 2100000001)
+
+
+def scratch():
+    """Where instances live: a short path on disk that is no system directory, because the homes
+    below it must look like homes to agentd (tools below /tmp or /var are not shown inside)."""
+    path = os.environ.get("AGENTD_TEST_TMP", "/srv")
+    os.makedirs(path, exist_ok=True)
+    return path
 
 
 class Skip(Exception):
@@ -225,7 +232,7 @@ class Instance:
             raise Skip("needs root")
         for name in PROGRAMS:
             assert os.path.exists(os.path.join(BUILD, name)), f"{name} is not built: run make"
-        self.base = base or tempfile.mkdtemp(prefix="agd-", dir="/var/tmp")
+        self.base = base or tempfile.mkdtemp(prefix="agd-", dir=scratch())
         os.makedirs(self.base, exist_ok=True)
         os.chmod(self.base, 0o755)
         self.root = os.path.join(self.base, "r")
