@@ -66,9 +66,9 @@ static int find_user(struct whereabouts *w, struct error *e)
 	if (path_clean(w->home, clean, sizeof clean) < 0)
 		return error_set(
 			e, 0, "your home directory %s is not an absolute path", ctl_safe(w->home));
-	memcpy(w->home, clean, sizeof clean);
+	memcpy(w->home, clean, strlen(clean) + 1);
 	if (!realpath(w->home, w->real_home))
-		memcpy(w->real_home, w->home, sizeof w->home);
+		memcpy(w->real_home, w->home, strlen(w->home) + 1);
 	return 0;
 }
 
@@ -88,7 +88,7 @@ void workspace_find(const char *cwd, const char *home, char out[PATH_MAX])
 	snprintf(dir, sizeof dir, "%s", cwd);
 	while (!path_inside(home, dir)) {
 		if (has_mark(dir, ".git") || has_mark(dir, ".agentd")) {
-			memcpy(out, dir, sizeof dir);
+			memcpy(out, dir, strlen(dir) + 1);
 			return;
 		}
 		slash = strrchr(dir, '/');

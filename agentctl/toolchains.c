@@ -98,20 +98,20 @@ static int in_system(const char *p)
 /* 1 when p is, holds or lies in something of this home directory that is nobody's business. */
 static int private_of(const char *home, const char *p)
 {
-	char q[PATH_MAX];
+	size_t n = strlen(home);
+	const char *rel;
 
 	if (path_inside(home, p))
 		return 1;
-	for (size_t i = 0; i < ARRAY_LEN(private_dirs); i++) {
-		snprintf(q, sizeof q, "%s/%s", home, private_dirs[i]);
-		if (path_inside(q, p) || path_inside(p, q))
+	if (!path_inside(p, home))
+		return 0;
+	rel = p + n + (home[n - 1] != '/'); /* what follows HOME/ */
+	for (size_t i = 0; i < ARRAY_LEN(private_dirs); i++)
+		if (path_inside(private_dirs[i], rel) || path_inside(rel, private_dirs[i]))
 			return 1;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(shared_dirs); i++) {
-		snprintf(q, sizeof q, "%s/%s", home, shared_dirs[i]);
-		if (path_inside(q, p))
+	for (size_t i = 0; i < ARRAY_LEN(shared_dirs); i++)
+		if (path_inside(shared_dirs[i], rel))
 			return 1;
-	}
 	return 0;
 }
 
@@ -241,7 +241,7 @@ static void add_path_entry(struct toolchains *t, const char *entry)
 	char clean[PATH_MAX], real[PATH_MAX];
 
 	if (path_clean(entry, clean, sizeof clean) < 0 || in_system(clean) ||
-		path_inside(clean, t->workspace) || !realpath(clean, real))
+		path_inside(clean, t->workspace) || covered(t, clean) || !realpath(clean, real))
 		return;
 	as_in_home(t, real);
 	add_program_dir(t, clean);
