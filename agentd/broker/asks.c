@@ -278,19 +278,39 @@ void ask_cancel(struct call *c, const char *why)
 	settle_one(c, "cancel", why);
 }
 
-/* Denies every call of an ask, which is gone after it. */
-static void deny_all(struct ask *a, const char *by, const char *why)
+TAILQ_HEAD(call_list, call);
+
+/* Moves the calls of an ask to a list and frees the ask. Answering one call may close its connection,
+ * and that takes other calls out of their asks: so nothing is answered while an ask still has calls. */
+static void dissolve(struct ask *a, struct call_list *list)
 {
-	struct box *x = a->box;
 	struct call *c;
 
-	x->calls++; /* stays alive until here is done */
+	TAILQ_INIT(list);
 	close_ask(a);
 	while ((c = TAILQ_FIRST(&a->waiters))) {
 		remove_waiter(a, c);
-		settle_one(c, by, why);
+		TAILQ_INSERT_TAIL(list, c, of_ask);
 	}
 	free_ask(a);
+}
+
+/* Denies every call of an ask, which is gone after it. by is NULL: nothing can be recorded now. */
+static void deny_all(struct ask *a, const char *by, const char *why)
+{
+	struct box *x = a->box;
+	struct call_list list;
+	struct call *c;
+
+	x->calls++; /* it stays until here is done */
+	dissolve(a, &list);
+	while ((c = TAILQ_FIRST(&list))) {
+		TAILQ_REMOVE(&list, c, of_ask);
+		if (by)
+			settle_one(c, by, why);
+		else
+			fail_unrecorded(c, why);
+	}
 	x->calls--;
 	box_unref(x);
 }
@@ -306,21 +326,9 @@ void ask_cancel_all(struct box *x)
 void asks_fail(struct broker *b, const char *why)
 {
 	struct ask *a;
-	struct call *c;
 
-	while ((a = TAILQ_FIRST(&b->asks))) {
-		struct box *x = a->box;
-
-		x->calls++;
-		close_ask(a);
-		while ((c = TAILQ_FIRST(&a->waiters))) {
-			remove_waiter(a, c);
-			fail_unrecorded(c, why);
-		}
-		free_ask(a);
-		x->calls--;
-		box_unref(x);
-	}
+	while ((a = TAILQ_FIRST(&b->asks)))
+		deny_all(a, NULL, why);
 }
 
 /* ---- time ---- */
@@ -355,7 +363,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	arm(a);
-	tell_all(a);
+	if (seconds_left(a) > 1) /* not when the timer is only a little early for the end */
+		tell_all(a);
 }
 
 /* ---- holding ---- */

@@ -166,7 +166,7 @@ struct broker {
 	struct journal *journal;
 	TAILQ_HEAD(, box) boxes;
 	unsigned nboxes;
-	TAILQ_HEAD(, ask) asks;
+	TAILQ_HEAD(asks, ask) asks;
 	unsigned held;
 	size_t held_text;
 	TAILQ_HEAD(, rpc_client) rpc_clients;
