@@ -1,11 +1,13 @@
 /* Fuzzes what agentctl parses of others' bytes: git's configuration, a program's terminal output, typed
  * keys, the supervisor's and the broker's lines. */
+/* NOLINTBEGIN(bugprone-suspicious-include): agentctl is no library */
 #include "agentctl/client.c"
 #include "agentctl/gitconfig.c"
 #include "agentctl/keys.c"
 #include "agentctl/outcome.c"
 #include "agentctl/screen.c"
 #include "agentctl/toolchains.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

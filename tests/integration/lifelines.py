@@ -177,5 +177,6 @@ def test_status_is_truthful(inst):
     assert "web" in json.dumps(rows)
     assert inst.work() in inst.ctl("show", "web").ok().out
     inst.ctl("kill", "web").ok()
+    inst.wait_gone("web")
     assert "sleep" not in inst.ctl("ps").ok().out
     inst.ctl("show", "web").failed()

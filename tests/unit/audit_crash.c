@@ -8,7 +8,7 @@
 #include "audit/verify.h"
 #include "tests/lib/recorder_rig.h"
 
-#define ROUNDS	    100
+#define ROUNDS      100
 #define OUTSTANDING 24
 
 /* What was acknowledged: index → number of the request. */
@@ -70,11 +70,11 @@ static void check_log(const char *dir, int expect)
 
 	verify_dir(fd, NULL, v);
 	if ((int)v->result != expect && !(v->result == VERIFY_WARNINGS && !v->has_bad))
-		ck_abort_msg("verdict %d: %s: %s", v->result, v->finding[0].kind, v->finding[0].text);
+		ck_abort_msg(
+			"verdict %d: %s: %s", v->result, v->finding[0].kind, v->finding[0].text);
 	close(fd);
 	free(v);
 }
-
 
 /* Every acknowledged record is there, at its index. */
 static void check_acked(const char *dir)
@@ -93,8 +93,8 @@ static void check_acked(const char *dir)
 		ck_assert_ptr_nonnull(o);
 		ck_assert_int_eq(json_integer_value(json_object_get(o, "i")), (json_int_t)i);
 		if (acked[i]) {
-			ck_assert_uint_eq(
-				(uint64_t)json_integer_value(json_object_get(o, "x")) + 1, acked[i]);
+			ck_assert_uint_eq((uint64_t)json_integer_value(json_object_get(o, "x")) + 1,
+				acked[i]);
 			seen++;
 		}
 		json_decref(o);

@@ -360,7 +360,8 @@ START_TEST(n23_a_genesis_record_names_the_key)
 	size_t n;
 
 	note_vkey_format(note_signer_vkey(signer), vkey);
-	snprintf(genesis, sizeof genesis, "{\"i\":0,\"k\":\"genesis\",\"v\":1,\"vkey\":\"%s\"}", vkey);
+	snprintf(genesis, sizeof genesis, "{\"i\":0,\"k\":\"genesis\",\"v\":1,\"vkey\":\"%s\"}",
+		vkey);
 	entries.e[0] = span_of(genesis);
 	write_log(dir, &entries, signer, WRITE_ALL);
 	verify_with(NULL);
@@ -528,7 +529,7 @@ START_TEST(n35_malicious_proofs)
 	/* Text that the format does not have. */
 	snprintf(text, sizeof text, "%sx", (char *)f.p);
 	ck_assert(proof_parse(text, f.n + 1, &p, NULL) < 0 ||
-		proof_check(&p, entries.e[300].p, entries.e[300].n, key, NULL) < 0);
+		  proof_check(&p, entries.e[300].p, entries.e[300].n, key, NULL) < 0);
 	snprintf(text, sizeof text, "%s", (char *)f.p);
 	memcpy(strstr(text, "index 300"), "index 030", 9);
 	ck_assert_int_lt(proof_parse(text, f.n, &p, NULL), 0);

@@ -97,15 +97,16 @@ static void check_paths(const json_t *paths, int consistency)
 	const char *key;
 	json_t *want;
 
-	json_object_foreach ((json_t *)(uintptr_t)paths, key, want) {
+	json_object_foreach((json_t *)(uintptr_t)paths, key, want)
+	{
 		struct tree_hash path[PROOF_MAX];
 		unsigned a, b;
 		size_t n;
 
 		ck_assert_int_eq(sscanf(key, "%u/%u", &a, &b), 2);
-		ck_assert_int_eq(consistency ?
-					 proof_make_consistency(a, b, subtree, &leaves, path, &n) :
-					 proof_make_inclusion(a, b, subtree, &leaves, path, &n),
+		ck_assert_int_eq(consistency
+					 ? proof_make_consistency(a, b, subtree, &leaves, path, &n)
+					 : proof_make_inclusion(a, b, subtree, &leaves, path, &n),
 			0);
 		ck_assert_uint_eq(n, json_array_size(want));
 		for (size_t i = 0; i < n; i++)
@@ -158,17 +159,16 @@ static void build_and_compare(const char *vector, const char *const *paths)
 
 START_TEST(bundles_tiles_and_checkpoint_are_those_of_v5)
 {
-	build_and_compare("v5",
-		(const char *const[]){"tile/0/000.p/5", "tile/entries/000.p/5", NULL});
+	build_and_compare(
+		"v5", (const char *const[]){"tile/0/000.p/5", "tile/entries/000.p/5", NULL});
 }
 END_TEST
 
 START_TEST(bundles_tiles_and_checkpoint_are_those_of_v600)
 {
-	build_and_compare("v600",
-		(const char *const[]){"tile/0/000", "tile/0/001", "tile/0/002.p/88",
-			"tile/1/000.p/2", "tile/entries/000", "tile/entries/001",
-			"tile/entries/002.p/88", NULL});
+	build_and_compare("v600", (const char *const[]){"tile/0/000", "tile/0/001",
+					  "tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/000",
+					  "tile/entries/001", "tile/entries/002.p/88", NULL});
 }
 END_TEST
 
@@ -283,7 +283,8 @@ START_TEST(every_inclusion_proof_up_to_70_leaves_holds_and_no_changed_one_does)
 			ck_assert(proof_check_inclusion(i, size, path, n, &leaves.h[i], &root));
 			ck_assert(!proof_check_inclusion(
 				i, size, path, n, &leaves.h[(i + 1) % 70], &root));
-			ck_assert(!proof_check_inclusion(i, size, path, n + 1, &leaves.h[i], &root));
+			ck_assert(
+				!proof_check_inclusion(i, size, path, n + 1, &leaves.h[i], &root));
 			if (n) {
 				ck_assert(!proof_check_inclusion(
 					i, size, path, n - 1, &leaves.h[i], &root));
@@ -315,9 +316,11 @@ START_TEST(every_consistency_proof_up_to_70_leaves_holds_and_no_changed_one_does
 	}
 	for (uint64_t b = 0; b <= 70; b++) {
 		for (uint64_t a = 0; a <= b; a++) {
-			ck_assert_int_eq(proof_make_consistency(a, b, subtree, &leaves, path, &n), 0);
+			ck_assert_int_eq(
+				proof_make_consistency(a, b, subtree, &leaves, path, &n), 0);
 			ck_assert(proof_check_consistency(a, b, path, n, &roots[a], &roots[b]));
-			ck_assert(!proof_check_consistency(a, b, path, n + 1, &roots[a], &roots[b]));
+			ck_assert(
+				!proof_check_consistency(a, b, path, n + 1, &roots[a], &roots[b]));
 			if (a != b && a)
 				ck_assert(!proof_check_consistency(
 					a, b, path, n, &roots[b], &roots[b]));

@@ -1,6 +1,8 @@
 /* agentctl hook: the broker's answer or a deny, and nothing in between. Each case runs the hook in a
  * child against a broker that this test plays. */
+/* NOLINTBEGIN(bugprone-suspicious-include): agentctl is no library */
 #include "agentctl/hook.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 #include <check.h>
 #include <fcntl.h>

@@ -1,10 +1,12 @@
 /* What agentctl run proposes: which directories of programs a sandbox may see, which files git obeys,
  * which directory is the workspace. */
+/* NOLINTBEGIN(bugprone-suspicious-include): agentctl is no library */
 #include "agentctl/gitconfig.c"
 #include "agentctl/toolchains.c"
 
 #include "agentctl/client.c"
 #include "agentctl/gather.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 #include <check.h>
 #include <fcntl.h>
