@@ -113,6 +113,14 @@ void policy_decide(const struct policy *p, const struct action *a, struct decisi
 	stack_decide(&p->stack, a, out);
 }
 
+enum verdict policy_unmatched(const struct policy *p)
+{
+	struct decision d;
+
+	decide_unmatched(&p->stack, &d);
+	return d.verdict;
+}
+
 int policy_explain(const struct policy *p, size_t i, const struct action *a, struct decision *out)
 {
 	const struct layer *l;

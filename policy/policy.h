@@ -130,6 +130,13 @@ struct decision {
  * Pure, no allocation, no clock. An action of a kind that no gate decides yet is denied. */
 void policy_decide(const struct policy *p, const struct action *a, struct decision *out);
 
+/* What happens to an action that no rule matches: VERDICT_ASK or VERDICT_DENY. */
+enum verdict policy_unmatched(const struct policy *p);
+
+/* Makes the action that a line like `tool Edit {/file_path: ws:/src/a.c}` describes (what an inline test
+ * is, without its verdict), in a workspace inside a home. 0 and a new *out (action_free), or -1 with *e. */
+int policy_parse_action(const char *text, struct action **out, struct error *e);
+
 /* What layer i alone says; VERDICT_NONE when it says nothing. 0, or -1 when there is no layer i. */
 int policy_explain(const struct policy *p, size_t i, const struct action *a, struct decision *out);
 

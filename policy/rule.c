@@ -359,6 +359,31 @@ int test_parse(
 	return test_action(out->text, &c, out, f);
 }
 
+int policy_parse_action(const char *text, struct action **out, struct error *e)
+{
+	struct pattern_fault f = {0};
+	struct test t = {0};
+	struct arena a;
+	char *line;
+	size_t n = strlen(text) + 5;
+	int failed;
+
+	*out = NULL;
+	arena_init(&a, 1u << 20);
+	line = arena_alloc(&a, n + 1);
+	if (!line || n > 65536) {
+		arena_free(&a);
+		return error_set(e, 0, "a call of more than 64 KiB. Write a shorter one.");
+	}
+	snprintf(line, n + 1, "deny %s", text);
+	failed = test_parse(&a, line, strlen(line), &t, &f);
+	if (failed)
+		error_set(e, 0, "%s.", f.text[0] ? f.text : "out of memory");
+	*out = t.action;
+	arena_free(&a);
+	return failed ? -1 : 0;
+}
+
 /* ---- matching ---- */
 
 static const struct action_value *value_at(const struct action *a, const struct condition *c)

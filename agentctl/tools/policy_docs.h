@@ -1,0 +1,41 @@
+/* The policy documents that a session started here would have, for agentctl's policy verbs. The broker
+ * collects its own when a session starts; this is for people to look at. */
+#ifndef AGENTCTL_TOOLS_POLICY_DOCS_H
+#define AGENTCTL_TOOLS_POLICY_DOCS_H
+
+#include "common/error.h"
+#include "policy/policy.h"
+
+#define POLICY_EXIT_INVALID 4 /* a document does not load */
+#define POLICY_EXIT_TESTS   5 /* its own tests fail */
+
+struct policy_docs {
+	struct policy_doc doc[POLICY_LAYERS_MAX];
+	size_t n;
+	char *owned[2 * POLICY_LAYERS_MAX]; /* names and texts; freed by policy_docs_free */
+	size_t owned_n;
+};
+
+/* Adds a file (`-`: standard input). optional: a file that is not there is left out. 0, or -1. */
+int policy_docs_add(struct policy_docs *d, const char *path, enum policy_origin origin,
+	int optional, struct error *e);
+
+/* Adds the administrator's, the user's and, of the current directory, the repository's. 0, or -1. */
+int policy_docs_add_standard(struct policy_docs *d, struct error *e);
+
+void policy_docs_free(struct policy_docs *d);
+
+/* Facts of a session that this user would start here. agent NULL: "command". The strings live until
+ * the next call. */
+struct policy_facts policy_docs_facts(const char *agent);
+
+/* Loads; prints the error as `FILE:LINE:COLUMN: …` on stderr and sets *code when it does not. */
+struct policy *policy_docs_load(const struct policy_docs *d, const char *agent, int *code);
+
+/* Prints text on stdout so that a terminal only shows it. */
+void policy_print(const char *text);
+
+/* `policy show`: the layers, or with effective what they come to. */
+void policy_show(const struct policy *p, const char *agent, int effective);
+
+#endif
