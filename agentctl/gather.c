@@ -53,6 +53,7 @@ static int user_of_session(struct whereabouts *w, struct error *e)
 
 static int find_user(struct whereabouts *w, struct error *e)
 {
+	/* cppcheck-suppress getpwuidCalled ; there is one thread */
 	const struct passwd *pw = getpwuid(getuid());
 	char clean[PATH_MAX];
 
@@ -176,7 +177,8 @@ static int put_document(struct request_writer *r, enum doc_origin origin, const 
 	int optional, struct error *e)
 {
 	size_t n, head = strlen(path) + 2;
-	cleanup_free char *text = io_read_file(AT_FDCWD, path, DOC_MAX, &n, e), *value = NULL;
+	cleanup_free char *text = io_read_file(AT_FDCWD, path, DOC_MAX, &n, e);
+	char *value;
 
 	if (!text) {
 		if (optional && (e->code == ENOENT || e->code == ENOTDIR))
@@ -190,6 +192,7 @@ static int put_document(struct request_writer *r, enum doc_origin origin, const 
 	memcpy(value + 1, path, head - 1);
 	memcpy(value + head, text, n);
 	request_put(r, REQ_DOC, value, head + n);
+	free(value);
 	return 0;
 }
 

@@ -21,21 +21,28 @@ static int read_code(const char *s, int *code, const char **rest)
 	return 0;
 }
 
+/* What follows the word and a space, NULL when line does not begin with it. */
+static const char *behind(const char *line, const char *word)
+{
+	size_t n = strlen(word);
+
+	return strncmp(line, word, n) == 0 && line[n] == ' ' ? line + n + 1 : NULL;
+}
+
 int outcome_of_line(struct outcome *o, const char *line)
 {
-	const char *rest = "";
+	const char *exit_code = behind(line, "EXIT"), *end = behind(line, "END"), *rest = end;
 
-	if (strncmp(line, "EXIT ", 5) == 0 && read_code(line + 5, &o->code, &rest) == 0) {
+	if (exit_code && read_code(exit_code, &o->code, &rest) == 0) {
 		o->kind = OUTCOME_EXIT;
 		o->text[0] = 0;
 		return 1;
 	}
-	if (strncmp(line, "END ", 4) != 0)
+	if (!end)
 		return 0;
 	o->kind = OUTCOME_END;
 	o->code = CTL_FAILED;
-	if (read_code(line + 4, &o->code, &rest) < 0)
-		rest = line + 4;
+	(void)read_code(end, &o->code, &rest);
 	snprintf(o->text, sizeof o->text, "%s", rest);
 	return 1;
 }

@@ -51,6 +51,7 @@ static int split(char *line, char **f)
 static void name_user(struct row *r)
 {
 	unsigned long uid = strtoul(r->f[F_UID], NULL, 10);
+	/* cppcheck-suppress getpwuidCalled ; there is one thread */
 	const struct passwd *pw = getpwuid((uid_t)uid);
 	const char *name = pw ? pw->pw_name : r->f[F_UID];
 
@@ -184,12 +185,14 @@ static void print_stacked(const struct rows *rows, size_t width)
 static void print_table(const struct rows *rows, size_t width)
 {
 	struct widths w;
+	int columns;
 	size_t used;
 
 	measure(rows, &w);
-	used = (size_t)(w.name + w.state + w.agent + w.age + 8);
+	columns = w.name + w.state + w.agent + w.age + 8;
 	if (rows->others)
-		used += (size_t)w.user + 2;
+		columns += w.user + 2;
+	used = (size_t)columns;
 	if (width && used + 16 > width) {
 		print_stacked(rows, width);
 		return;

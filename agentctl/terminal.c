@@ -153,7 +153,7 @@ static int ask_attach(struct join *j, struct error *e)
 static int attach(struct join *j, int *refused, struct error *e)
 {
 	int64_t replay = 0;
-	char *line;
+	char none[] = "", *line = none;
 	int flags;
 
 	*refused = 0;

@@ -34,11 +34,13 @@ static const char *const companions[] = {
 
 int path_inside(const char *p, const char *dir)
 {
-	size_t n = strlen(dir);
-
-	if (n == 1 && *dir == '/')
+	if (dir[0] == '/' && !dir[1])
 		return 1;
-	return strncmp(p, dir, n) == 0 && (p[n] == 0 || p[n] == '/');
+	while (*dir && *p == *dir) {
+		p++;
+		dir++;
+	}
+	return !*dir && (!*p || *p == '/');
 }
 
 int path_clean(const char *in, char *out, size_t cap)

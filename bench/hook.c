@@ -55,7 +55,7 @@ static void serve_one(int listener, int is_tool)
 {
 	static char buf[65536];
 	size_t n = 0;
-	int s = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int s = accept(listener, NULL, NULL);
 
 	while (s >= 0 && (is_tool ? !memchr(buf, '\n', n) : n < 1024)) {
 		ssize_t r = read(s, buf + n, sizeof buf - n);

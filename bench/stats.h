@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,20 +75,21 @@ static inline void stats_row(
 /* Runs argv once, from fork to reaped, with in as standard input and out as the other two. Returns microseconds, or -1 when it did not exit with 0. */
 static inline double stats_run(const char *const argv[], int in, int out)
 {
-	uint64_t start = io_now_mono();
-	pid_t pid = vfork();
-	int status;
+	static char *const no_env[] = {NULL};
+	posix_spawn_file_actions_t a;
+	uint64_t start;
+	int status, failed;
+	pid_t pid;
 
-	if (pid == 0) {
-		dup2(in, 0);
-		dup2(out, 1);
-		dup2(out, 2);
-		execv(argv[0], (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
-		return -1;
-	return (double)(io_now_mono() - start) / 1000;
+	posix_spawn_file_actions_init(&a);
+	posix_spawn_file_actions_adddup2(&a, in, 0);
+	posix_spawn_file_actions_adddup2(&a, out, 1);
+	posix_spawn_file_actions_adddup2(&a, out, 2);
+	start = io_now_mono();
+	failed = posix_spawn(&pid, argv[0], &a, NULL, (char *const *)(uintptr_t)argv, no_env);
+	failed = failed || waitpid(pid, &status, 0) != pid || status != 0;
+	posix_spawn_file_actions_destroy(&a);
+	return failed ? -1 : (double)(io_now_mono() - start) / 1000;
 }
 
 #endif
