@@ -171,7 +171,9 @@ static void verb_ps(struct client *c, const char *arg)
 {
 	(void)arg;
 	for (const struct sandbox *s = sup.sandboxes; s; s = s->next) {
-		if (may_control(c, s) && (s->state != SB_ENDING || s->end_by))
+		/* One that the killer just emptied is dead, even if its end is still being recorded. */
+		if (may_control(c, s) && s->state != SB_ENDING &&
+			(s->state == SB_STARTING || cgroup_populated(s->cgroup) != 0))
 			reply(c, "%s\t%u\t%s\t%s\t%d\t%llu\t%s\t%s", s->name, s->owner.uid,
 				s->agent, state_of(s), s->pid,
 				(unsigned long long)(s->started_ns / 1000000), s->session,
