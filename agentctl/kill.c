@@ -29,8 +29,8 @@
 /* ---- what came out ---- */
 
 struct results {
-	int json, n; /* n: printed so far */
-	int code;
+	int json, n; /* n: JSON objects printed so far */
+	int shown, code;
 };
 
 struct result {
@@ -57,7 +57,7 @@ static const char *shown_name(const struct result *r, char *buf, size_t cap)
 
 static void print_json(struct results *rs, const struct result *r)
 {
-	printf("%s\n  {\"latched\": %s, \"name\": ", rs->n++ ? "," : "[",
+	printf("%s{\"latched\": %s, \"name\": ", rs->n++ ? ", " : "[",
 		r->latched ? "true" : "false");
 	ctl_json_string(r->name);
 	printf(", \"state\": ");
@@ -102,6 +102,7 @@ static void print_result(struct results *rs, const struct result *r)
 		print_json(rs, r);
 	else
 		print_text(r);
+	rs->shown++;
 	if (strcmp(r->state, KILL_DEAD) != 0 && strcmp(r->state, KILL_NOT_RUNNING) != 0)
 		note_code(rs, EXIT_LINGERS);
 	if (!r->latched)
@@ -515,7 +516,9 @@ static int run_kill(struct ctl *c, int argc, char **argv)
 	for (int i = 0; !o.direct && i < o.n; i += BATCH)
 		kill_batch(c, &rs, argv + 1 + i, o.n - i < BATCH ? o.n - i : BATCH, reason);
 	if (rs.json)
-		printf(rs.n ? "\n]\n" : "[]\n");
+		printf(rs.n ? "]\n" : "[]\n");
+	else if (!rs.shown && rs.code == CTL_OK)
+		printf("nobody has a sandbox: nothing to kill, nothing latched\n");
 	return rs.code;
 }
 
@@ -564,8 +567,8 @@ static void print_latch(struct results *rs, const struct latch_row *l)
 	struct result r = {.uid = l->uid, .name = l->name};
 
 	if (rs->json) {
-		printf("%s\n  {\"at_unix_ms\": %llu, \"by_uid\": %u, \"name\": ",
-			rs->n++ ? "," : "[", l->at_ms, l->by);
+		printf("%s{\"at_unix_ms\": %llu, \"by_uid\": %u, \"name\": ", rs->n++ ? ", " : "[",
+			l->at_ms, l->by);
 		ctl_json_string(l->name);
 		printf(", \"reason\": ");
 		ctl_json_string(l->reason);
@@ -653,7 +656,7 @@ static int run_latches(struct ctl *c, int argc, char **argv)
 	}
 	r = each_latch(c, show_latch, &rs);
 	if (rs.json && r == CTL_OK)
-		printf(rs.n ? "\n]\n" : "[]\n");
+		printf(rs.n ? "]\n" : "[]\n");
 	else if (r == CTL_OK && !rs.n)
 		printf("nothing is latched\n");
 	return r;

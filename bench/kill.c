@@ -98,8 +98,8 @@ static void make_dirs(void)
 static void remove_dirs(void)
 {
 	static const char *const names[] = {"var/lib/agentd/latches", "var/lib/agentd/killer.key",
-		"var/lib/agentd/killer.pub", "run/agentd/kill.sock", "var/lib/agentd", "var/lib",
-		"var", "run/agentd", "run", ""};
+		"var/lib/agentd/killer.pub", "run/agentd/latches", "run/agentd/kill.sock",
+		"var/lib/agentd", "var/lib", "var", "run/agentd", "run", ""};
 	char path[128];
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ struct head {
 	char magic[8];
 	uint32_t version, slots, entry_size;
 	_Atomic uint32_t everyone; /* more latches than slots: everything is latched */
+	_Atomic uint32_t saved_bad; /* the copy on disk cannot be trusted: everything is latched */
 };
 
 struct image { /* the file */
@@ -67,7 +69,9 @@ struct image { /* the file */
 struct latch_table {
 	struct image *map;
 	int damaged; /* map is then private memory: the file is left for a human to look at */
-	char path[700];
+	int on_disk; /* live is the file on disk itself: there is no second one */
+	struct image *snapshot; /* for latch_sync, which must not allocate; NULL with on_disk */
+	char live[720], saved[720];
 };
 
 /* ---- control words ---- */
@@ -346,7 +350,7 @@ int latch_check(const struct latch_table *t, uid_t uid, const char *name,
 
 	/* The caller has put the launch into its cgroup before: see supervisor/killer/kill.c. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (t->damaged) {
+	if (t->damaged || atomic_load(&t->map->h.saved_bad)) {
 		explain(why, uid, "the latch table is damaged: everything is latched");
 		return 1;
 	}
@@ -375,7 +379,7 @@ int latch_damaged(const struct latch_table *t)
 	struct latch_entry e;
 	uint64_t w;
 
-	if (t->damaged || atomic_load(&t->map->h.everyone))
+	if (t->damaged || atomic_load(&t->map->h.everyone) || atomic_load(&t->map->h.saved_bad))
 		return 1;
 	for (unsigned i = 0; i < LATCH_SLOTS; i++)
 		if (read_slot(t->map, i, &e, &w) < 0)
@@ -423,11 +427,6 @@ void latch_logged(struct latch_table *t, unsigned i, uint64_t at_ns)
 	}
 }
 
-int latch_sync(struct latch_table *t)
-{
-	return t->damaged ? 0 : msync(t->map, sizeof *t->map, MS_SYNC);
-}
-
 size_t latch_receipt_text(const struct latch_entry *in, char *buf, size_t cap)
 {
 	int n = snprintf(buf, cap,
@@ -442,15 +441,78 @@ size_t latch_receipt_text(const struct latch_entry *in, char *buf, size_t cap)
 	return (size_t)n < cap ? (size_t)n : cap - 1;
 }
 
-/* ---- the file ---- */
+/* ---- the files ---- */
 
-static int write_new(int fd)
+#define STATE_NAME "/var/lib/agentd/latches"
+#define RUN_NAME   "/run/agentd/latches"
+
+/* A store into a page of a file on disk can wait for the disk (a journal, a frozen file system), so
+ * the table lives in RUN, which is memory, and STATE has a copy for the next boot. */
+static int name_files(struct latch_table *t, const char *path, struct error *e)
+{
+	size_t n = strlen(path), tail = strlen(STATE_NAME);
+
+	if (n + 16 >= sizeof t->live)
+		return error_set(e, ENAMETOOLONG, "latch table %s", path);
+	memcpy(t->saved, path, n + 1);
+	t->on_disk = n < tail || strcmp(path + n - tail, STATE_NAME) != 0;
+	if (t->on_disk)
+		memcpy(t->live, path, n + 1);
+	else
+		snprintf(t->live, sizeof t->live, "%.*s%s", (int)(n - tail), path, RUN_NAME);
+	return 0;
+}
+
+static int head_ok(const struct head *h)
+{
+	return memcmp(h->magic, MAGIC, sizeof h->magic) == 0 && h->version == VERSION &&
+	       h->slots == LATCH_SLOTS && h->entry_size == sizeof(struct latch_entry);
+}
+
+static void fill_head(struct head *h)
+{
+	memcpy(h->magic, MAGIC, sizeof h->magic);
+	h->version = VERSION;
+	h->slots = LATCH_SLOTS;
+	h->entry_size = sizeof(struct latch_entry);
+}
+
+static int image_ok(const struct image *m)
+{
+	struct latch_entry e;
+	uint64_t w;
+
+	if (!head_ok(&m->h))
+		return 0;
+	for (unsigned i = 0; i < LATCH_SLOTS; i++)
+		if (read_slot(m, i, &e, &w) < 0)
+			return 0;
+	return 1;
+}
+
+static int sync_parent(const char *path)
+{
+	char dir[720];
+	cleanup_close int fd = -1;
+	const char *slash = strrchr(path, '/');
+
+	snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+/* Writes m (NULL: an empty table) as a new file at temp, all of it on disk. */
+static int write_temp(const char *temp, const struct image *m)
 {
 	static const char zeros[4096];
-	struct head h = {
-		.version = VERSION, .slots = LATCH_SLOTS, .entry_size = sizeof(struct latch_entry)};
-	size_t left = sizeof(struct image);
+	struct head h = {.everyone = 0};
+	size_t left = sizeof *m;
+	cleanup_close int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
+	if (fd < 0)
+		return -1;
+	if (m)
+		return io_write_all(fd, m, sizeof *m) < 0 ? -1 : fsync(fd);
 	/* Real zeros, not fallocate(2): a later store must need neither space nor an extent change. */
 	while (left) {
 		size_t n = left < sizeof zeros ? left : sizeof zeros;
@@ -459,65 +521,85 @@ static int write_new(int fd)
 			return -1;
 		left -= n;
 	}
-	memcpy(h.magic, MAGIC, sizeof h.magic);
-	if (pwrite(fd, &h, sizeof h, 0) != (ssize_t)sizeof h)
-		return -1;
-	return fsync(fd);
+	fill_head(&h);
+	return pwrite(fd, &h, sizeof h, 0) != (ssize_t)sizeof h ? -1 : fsync(fd);
 }
 
-static int sync_parent(const char *path)
+static void temp_name(char *temp, size_t cap, const char *path)
 {
-	char dir[700];
-	cleanup_close int fd = -1;
-	const char *slash = strrchr(path, '/');
-	int n = snprintf(
-		dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./");
-
-	if (n < 0 || (size_t)n >= sizeof dir)
-		return 0;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -1 : fsync(fd);
+	snprintf(temp, cap, "%s.new-%d", path, (int)getpid());
+	unlink(temp);
 }
 
-/* The file appears under its name when it is complete and on disk; whoever is second at that uses
- * the first one's. */
-static int make_file(const char *path, struct error *e)
+/* The file appears under its name when it is complete; whoever is second at that uses the first
+ * one's. */
+static int make_file(const char *path, const struct image *m, struct error *e)
 {
 	char temp[760];
-	cleanup_close int fd = -1;
 	int r;
 
-	snprintf(temp, sizeof temp, "%s.new-%d", path, (int)getpid());
-	fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_set(e, errno, "cannot make the latch table %s", path);
-	r = write_new(fd);
+	temp_name(temp, sizeof temp, path);
+	r = write_temp(temp, m);
 	if (r == 0 && link(temp, path) < 0 && errno != EEXIST)
 		r = -1;
 	if (r < 0)
-		error_set(e, errno, "cannot write the latch table %s", path);
+		error_set(e, errno, "cannot make the latch table %s", path);
 	unlink(temp);
 	return r < 0 ? -1 : sync_parent(path);
 }
 
-static int open_file(const char *path, struct error *e)
+/* The copy on disk, mapped read-only. 1, 0 when there is none, -1 when it cannot be trusted. */
+static int map_saved(const char *path, struct image **m)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	void *p;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof **m)
+		return -1;
+	p = mmap(NULL, sizeof **m, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return -1;
+	*m = p;
+	if (image_ok(p))
+		return 1;
+	munmap(p, sizeof **m);
+	return -1;
+}
+
+/* Makes the live table from the copy on disk, as after a boot. */
+static int make_live(const struct latch_table *t, struct error *e)
+{
+	struct image *saved = NULL;
+	int have = t->on_disk ? 0 : map_saved(t->saved, &saved), r;
+	char dir[720];
+
+	if (have < 0)
+		return error_set(e, 0, "the latch table %s is damaged", t->saved);
+	if (!t->on_disk) { /* RUN may not be there: nothing ran since the machine has started */
+		snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(t->live, '/') - t->live), t->live);
+		mkdir(dir, 0755);
+	}
+	r = make_file(t->live, saved, e);
+	if (saved)
+		munmap(saved, sizeof *saved);
+	return r;
+}
+
+static int open_live(struct latch_table *t, struct error *e)
 {
 	for (int made = 0;; made = 1) {
-		int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		int fd = open(t->live, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 		if (fd >= 0)
 			return fd;
 		if (errno != ENOENT || made)
-			return error_set(e, errno, "cannot open the latch table %s", path);
-		if (make_file(path, e) < 0)
+			return error_set(e, errno, "cannot open the latch table %s", t->live);
+		if (make_live(t, e) < 0)
 			return -1;
 	}
-}
-
-static int head_ok(const struct head *h)
-{
-	return memcmp(h->magic, MAGIC, sizeof h->magic) == 0 && h->version == VERSION &&
-	       h->slots == LATCH_SLOTS && h->entry_size == sizeof(struct latch_entry);
 }
 
 /* Writes to every page, so that the first latch takes no page fault that reads the disk. */
@@ -531,6 +613,14 @@ static void touch_pages(struct image *m)
 	atomic_fetch_or(&m->h.everyone, 0);
 }
 
+static void *private_image(void)
+{
+	void *p = mmap(NULL, sizeof(struct image), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 /* A damaged file is not touched. The caller gets private memory, in which latches can be set but
  * which stops every launch. */
 static int map_file(struct latch_table *t, int fd, struct error *e)
@@ -538,56 +628,136 @@ static int map_file(struct latch_table *t, int fd, struct error *e)
 	struct stat st;
 	void *p = MAP_FAILED;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return error_set(e, 0, "the latch table %s is not a regular file", t->path);
-	if (st.st_size == (off_t)sizeof(struct image)) {
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
+		return error_set(e, 0, "the latch table %s is not a regular file", t->live);
+	if (fd >= 0 && st.st_size == (off_t)sizeof(struct image)) {
 		p = mmap(NULL, sizeof(struct image), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (p == MAP_FAILED)
-			return error_set(e, errno, "cannot map the latch table %s", t->path);
+			return error_set(e, errno, "cannot map the latch table %s", t->live);
 		t->map = p;
 		if (head_ok(&t->map->h))
 			return 0;
 		munmap(p, sizeof(struct image));
 	}
 	t->damaged = 1;
-	p = mmap(NULL, sizeof(struct image), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
-	if (p == MAP_FAILED)
-		return error_set(e, errno, "cannot map the latch table %s", t->path);
-	t->map = p;
+	t->map = private_image();
+	return t->map ? 0 : error_set(e, errno, "cannot map the latch table %s", t->live);
+}
+
+static int open_files(struct latch_table *t, const char *path, struct error *e)
+{
+	cleanup_close int fd = -1;
+	struct error why = {0};
+
+	if (name_files(t, path, e) < 0)
+		return -1;
+	fd = open_live(t, &why);
+	if (fd < 0 && why.code != 0) {
+		*e = why;
+		return -1;
+	}
+	if (map_file(t, fd, e) < 0)
+		return -1;
+	touch_pages(t->map);
+	if (!t->on_disk && !(t->snapshot = private_image()))
+		return error_set(e, errno, "cannot open the latch table %s", t->live);
 	return 0;
 }
 
 struct latch_table *latch_open(const char *path, struct error *e)
 {
-	cleanup_close int fd = -1;
-	struct latch_table *t;
+	struct latch_table *t = calloc(1, sizeof *t);
 
-	if (strlen(path) >= sizeof t->path) {
-		error_set(e, ENAMETOOLONG, "latch table %s", path);
-		return NULL;
-	}
-	fd = open_file(path, e);
-	if (fd < 0)
-		return NULL;
-	t = calloc(1, sizeof *t);
 	if (!t) {
 		error_set(e, errno, "cannot open the latch table %s", path);
 		return NULL;
 	}
-	memcpy(t->path, path, strlen(path) + 1);
-	if (map_file(t, fd, e) < 0) {
-		free(t);
-		return NULL;
-	}
-	touch_pages(t->map);
-	return t;
+	if (open_files(t, path, e) == 0)
+		return t;
+	latch_close(t);
+	return NULL;
 }
 
 void latch_close(struct latch_table *t)
 {
 	if (!t)
 		return;
-	munmap(t->map, sizeof *t->map);
+	if (t->map)
+		munmap(t->map, sizeof *t->map);
+	if (t->snapshot)
+		munmap(t->snapshot, sizeof *t->snapshot);
 	free(t);
+}
+
+int latch_check_saved(struct latch_table *t)
+{
+	struct image *saved = NULL;
+	int have = t->on_disk || t->damaged ? 0 : map_saved(t->saved, &saved);
+
+	if (have > 0)
+		munmap(saved, sizeof *saved);
+	atomic_store(&t->map->h.saved_bad, have < 0);
+	return have < 0 ? -1 : 0;
+}
+
+/* ---- the copy on disk ---- */
+
+/* A table with only what is used, each entry whole. A damaged slot is copied as it is, so that the
+ * damage is not lost. */
+static void take_snapshot(const struct image *m, struct image *out)
+{
+	struct latch_entry e;
+	uint64_t w;
+
+	memset(out, 0, sizeof *out);
+	fill_head(&out->h);
+	atomic_store(&out->h.everyone, atomic_load(&m->h.everyone));
+	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
+		int used = read_slot(m, i, &e, &w);
+
+		if (used == 0)
+			continue;
+		if (used > 0)
+			store_copy(out, i, 0, &e);
+		atomic_store(&out->control[i], USED | (w & UNLOGGED));
+	}
+}
+
+static int replace_saved(const struct latch_table *t)
+{
+	char temp[760];
+
+	snprintf(
+		temp, sizeof temp, "%s.new", t->saved); /* one at a time: the caller has the lock */
+	unlink(temp);
+	if (write_temp(temp, t->snapshot) == 0 && renameat(AT_FDCWD, temp, AT_FDCWD, t->saved) == 0)
+		return sync_parent(t->saved);
+	unlink(temp);
+	return -1;
+}
+
+/* For a full disk: the blocks are there. If it is torn by a crash, the checksums say so. */
+static int overwrite_saved(const struct latch_table *t)
+{
+	cleanup_close int fd = open(t->saved, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || io_write_all(fd, t->snapshot, sizeof *t->snapshot) < 0)
+		return -1;
+	return fsync(fd);
+}
+
+int latch_sync(struct latch_table *t)
+{
+	cleanup_close int lock = -1;
+
+	if (t->damaged || atomic_load(&t->map->h.saved_bad))
+		return 0; /* left for a human to look at */
+	if (t->on_disk)
+		return msync(t->map, sizeof *t->map, MS_SYNC);
+	/* One at a time, each with what the table holds then: the last copy is the newest. */
+	lock = open(t->live, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0)
+		return -1;
+	take_snapshot(t->map, t->snapshot);
+	return replace_saved(t) == 0 ? 0 : overwrite_saved(t);
 }

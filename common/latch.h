@@ -39,8 +39,11 @@ struct latch_entry { /* what a slot holds */
 
 struct latch_table; /* the mapping */
 
-/* Opens the table at path, makes it (0600, preallocated, zero-filled, fsynced) when it is missing,
- * maps it, touches every page. The result lives until latch_close. NULL with *e filled. */
+/* Opens the table at path (paths.latches), makes it (0600, preallocated, zero-filled) when it is
+ * missing, maps it, touches every page. For a path that ends in /var/lib/agentd/latches the table
+ * itself is /run/agentd/latches below the same root, in memory, and path is its copy for the next
+ * boot: setting a latch never waits for a disk. Otherwise path is mapped itself. The result lives until
+ * latch_close; it can be used by children, too. NULL with *e filled. */
 struct latch_table *latch_open(const char *path, struct error *e);
 void latch_close(struct latch_table *t);
 
@@ -70,7 +73,12 @@ int latch_get(const struct latch_table *t, unsigned i, struct latch_entry *out);
 /* Clears LATCH_UNLOGGED of slot i, if it still is the kill of at_ns. */
 void latch_logged(struct latch_table *t, unsigned i, uint64_t at_ns);
 
-/* Writes the table back to disk (msync): after a kill was answered, never before. */
+/* Looks at the copy on disk; one that cannot be trusted stops every launch, in all processes, until
+ * it is moved away and this is called again (the killer does at its start). 0, or -1: damaged. */
+int latch_check_saved(struct latch_table *t);
+
+/* Writes the table to disk: after a kill was answered, never before. Waits for the disk. Does not
+ * allocate. 0, or -1 with errno. */
 int latch_sync(struct latch_table *t);
 
 /* The text that a receipt's signature covers, one line, e.g.

@@ -123,8 +123,10 @@ static const int killer_calls[] = {
 	SCMP_SYS(clock_gettime), SCMP_SYS(getpid), SCMP_SYS(restart_syscall),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(munmap), SCMP_SYS(exit_group)};
 
-static const int syncer_calls[] = {SCMP_SYS(read), SCMP_SYS(msync), SCMP_SYS(restart_syscall),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group)};
+static const int syncer_calls[] = {SCMP_SYS(read), SCMP_SYS(openat), SCMP_SYS(close),
+	SCMP_SYS(write), SCMP_SYS(fsync), SCMP_SYS(flock), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
+	SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(getpid), SCMP_SYS(msync),
+	SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group)};
 
 static int filter(const int *calls, size_t n, int with_kill0)
 {

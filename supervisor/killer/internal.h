@@ -58,7 +58,8 @@ struct killer {
 	struct killer_config cfg;
 	int parent; /* pidfd of the supervisor, -1 when it was gone already */
 	int v2; /* the hierarchy's root */
-	int sync_fd; /* to the process that writes the latch table to disk */
+	int sync_fd,
+		syncer; /* pipe to the process that writes the latch table to disk, its pidfd */
 	struct latch_table *latches;
 	struct key key;
 	struct client clients[CLIENTS_MAX];

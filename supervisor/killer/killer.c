@@ -191,7 +191,7 @@ static void turn(struct killer *k)
 
 /* ---- start ---- */
 
-/* msync(2) waits for the disk, so a process of its own does it: one byte, one sync. */
+/* latch_sync waits for the disk, so a process of its own does it: one byte, one sync. */
 static _Noreturn void sync_forever(struct killer *k, int from)
 {
 	char bytes[64];
@@ -199,9 +199,21 @@ static _Noreturn void sync_forever(struct killer *k, int from)
 	prctl(PR_SET_NAME, "agentd-latches", 0, 0, 0);
 	if (confine_fds(&from, 1) < 0 || confine_syncer() < 0)
 		_exit(1);
+	latch_sync(k->latches);
 	while (read(from, bytes, sizeof bytes) > 0)
 		latch_sync(k->latches);
 	_exit(0);
+}
+
+/* At the end: lets it finish, but not for longer than a disk that works needs. */
+static void end_syncer(const struct killer *k)
+{
+	struct pollfd p = {.fd = k->syncer, .events = POLLIN};
+	struct timespec t = {.tv_sec = 2};
+
+	close(k->sync_fd);
+	if (k->syncer >= 0 && ppoll(&p, 1, &t, NULL) == 0)
+		killer_say("the latch table is not on disk yet: it does not answer");
 }
 
 static int start_syncer(struct killer *k)
@@ -216,6 +228,7 @@ static int start_syncer(struct killer *k)
 		sync_forever(k, ends[0]);
 	close(ends[0]);
 	k->sync_fd = ends[1];
+	k->syncer = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
 	return pid < 0 ? -1 : fcntl(ends[1], F_SETFL, O_NONBLOCK);
 }
 
@@ -283,7 +296,7 @@ static int start(struct killer *k)
 		killer_say("%s", err.text);
 		return -1;
 	}
-	if (latch_damaged(k->latches))
+	if (latch_check_saved(k->latches) < 0 || latch_damaged(k->latches))
 		killer_say("%s is damaged or full: nothing can be launched until it is moved away",
 			k->cfg.paths.latches);
 	k->v2 = open(k->cfg.cg.v2, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -317,5 +330,6 @@ int killer_main(const struct killer_config *cfg)
 	while (!watch_done(&k, io_now_mono()))
 		turn(&k);
 	watch_tidy(&k);
+	end_syncer(&k);
 	return 0;
 }

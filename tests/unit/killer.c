@@ -148,8 +148,8 @@ static int remove_tree(void *ctx, const char *name, int fd)
 static void remove_files(void)
 {
 	static const char *const names[] = {"var/lib/agentd/latches", "var/lib/agentd/killer.key",
-		"var/lib/agentd/killer.pub", "run/agentd/kill.sock", "lock", "var/lib/agentd",
-		"var/lib", "var", "run/agentd", "run", ""};
+		"var/lib/agentd/killer.pub", "run/agentd/latches", "run/agentd/kill.sock", "lock",
+		"var/lib/agentd", "var/lib", "var", "run/agentd", "run", ""};
 	char path[800];
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -820,11 +820,38 @@ static void restart_killer(void)
 	launch_killer();
 }
 
+/* The copy on disk is written by a process of its own, soon. */
+static void wait_for_copy(void)
+{
+	struct latch_entry e = {.uid = 0};
+	char text[800];
+	int found = 0;
+
+	for (int i = 0; i < 2000 && !found; i++) {
+		static char copy[2000000];
+		int fd = open(cfg.paths.latches, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? 0 : io_read_full(fd, copy, sizeof copy);
+
+		close(fd);
+		for (unsigned s = 0; s < LATCH_SLOTS && !found && n > 0; s++)
+			found = latch_get(latches, s, &e) &&
+				memmem(copy, (size_t)n, &e,
+					sizeof e - sizeof e.sig - sizeof e.key) != NULL;
+		usleep(1000);
+	}
+	snprintf(text, sizeof text, "%s never gets the latch", cfg.paths.latches);
+	ck_assert_msg(found, "%s", text);
+}
+
 START_TEST(the_key_and_the_latches_survive_a_restart)
 {
 	unsigned char key[32];
+	char path[800];
 
 	ask("KILL 1000/web\n");
+	wait_for_copy();
+	snprintf(path, sizeof path, "%s/latches", cfg.paths.run);
+	unlink(path); /* as if the machine had been started anew */
 	memcpy(key, next_receipt().entry.key, sizeof key);
 	restart_killer();
 	ck_assert_int_eq(latch_check(latches, OWNER, "web", NULL, NULL), 1);

@@ -15,7 +15,7 @@
 #include "common/io.h"
 #include "common/latch.h"
 
-static char dir[] = "/tmp/agentd-latch-XXXXXX", path[128];
+static char dir[] = "/tmp/agentd-latch-XXXXXX", path[160];
 static struct latch_table *table;
 
 static struct latch_table *open_table(void)
@@ -407,6 +407,168 @@ START_TEST(a_table_that_is_no_file_is_refused)
 }
 END_TEST
 
+/* ---- the table in RUN and its copy in STATE ---- */
+
+static char live[160], saved[160];
+
+static void setup_two(void)
+{
+	static const char *const names[] = {"var", "var/lib", "var/lib/agentd", "run"};
+
+	setup();
+	latch_close(table);
+	unlink(path);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		char sub[160];
+
+		snprintf(sub, sizeof sub, "%s/%s", dir, names[i]);
+		ck_assert_int_eq(mkdir(sub, 0755), 0);
+	}
+	snprintf(saved, sizeof saved, "%s/var/lib/agentd/latches", dir);
+	snprintf(live, sizeof live, "%s/run/agentd/latches", dir);
+	memcpy(path, saved, sizeof path);
+	table = open_table();
+}
+
+static void teardown_two(void)
+{
+	static const char *const names[] = {"var/lib/agentd/latches", "run/agentd/latches",
+		"var/lib/agentd", "var/lib", "var", "run/agentd", "run"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		char sub[160];
+
+		snprintf(sub, sizeof sub, "%s/%s", dir, names[i]);
+		if (unlink(sub) < 0)
+			rmdir(sub);
+	}
+	teardown();
+}
+
+static void reboot_machine(void) /* /run is empty after it */
+{
+	latch_close(table);
+	ck_assert_int_eq(unlink(live), 0);
+	table = open_table();
+}
+
+START_TEST(the_table_is_in_run_and_state_gets_a_copy)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(live, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+	ck_assert_int_eq(access(saved, F_OK), -1);
+	ck_assert_int_eq(latch_sync(table), 0);
+	ck_assert_int_eq(stat(saved, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+}
+END_TEST
+
+START_TEST(latches_and_receipts_survive_a_reboot)
+{
+	struct latch_entry e = entry(1000, "web"), out;
+	unsigned slot;
+
+	e.flags = LATCH_UNLOGGED;
+	slot = latch_set(table, &e);
+	set(1001, "gone");
+	latch_clear(table, 1001, "gone");
+	ck_assert_int_eq(latch_sync(table), 0);
+	reboot_machine();
+	ck_assert_int_eq(stopped(1000, "web"), 1);
+	ck_assert_int_eq(stopped(1001, "gone"), 0);
+	ck_assert_int_eq(latch_get(table, slot, &out), 1);
+	ck_assert_uint_eq(out.flags, LATCH_UNLOGGED);
+	ck_assert_int_eq(latch_check_saved(table), 0);
+	set(1000, "second");
+	ck_assert_int_eq(latch_sync(table), 0);
+	reboot_machine();
+	ck_assert_int_eq(stopped(1000, "second"), 1);
+	ck_assert_int_eq(stopped(1000, "other"), 0);
+}
+END_TEST
+
+START_TEST(a_full_table_is_still_full_after_a_reboot)
+{
+	char name[NAME_CAP];
+
+	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
+		snprintf(name, sizeof name, "n%u", i % LATCH_PER_UID);
+		set(1000 + i / LATCH_PER_UID, name);
+	}
+	set(999, "new");
+	ck_assert_int_eq(latch_sync(table), 0);
+	reboot_machine();
+	ck_assert_int_eq(stopped(999, "new"), 1);
+}
+END_TEST
+
+START_TEST(a_damaged_copy_latches_everything_after_a_reboot)
+{
+	set(1000, "web");
+	latch_sync(table);
+	damage(4096 + 8 * LATCH_SLOTS + 40, "\xff", 1);
+	reboot_machine();
+	ck_assert_int_eq(stopped(4242, "anything"), 1);
+	ck_assert_int_eq(latch_damaged(table), 1);
+	ck_assert_int_eq(latch_sync(table), 0); /* and it is left for a human to look at */
+	ck_assert_int_eq(access(live, F_OK), -1);
+}
+END_TEST
+
+START_TEST(a_damaged_copy_that_is_found_later_latches_everything_in_every_process)
+{
+	struct latch_table *other = open_table();
+	char now[4] = "";
+	int fd;
+
+	latch_sync(table);
+	ck_assert_int_eq(latch_check_saved(table), 0);
+	damage(0, "oops", 4);
+	ck_assert_int_eq(latch_check_saved(table), -1);
+	ck_assert_int_eq(latch_check(other, 4242, "anything", NULL, NULL), 1);
+	ck_assert_int_eq(latch_sync(other), 0);
+	fd = open(saved, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(read(fd, now, 4), 4);
+	close(fd);
+	ck_assert_mem_eq(now, "oops", 4);
+	unlink(saved); /* the cure */
+	ck_assert_int_eq(latch_check_saved(table), 0);
+	ck_assert_int_eq(latch_check(other, 4242, "anything", NULL, NULL), 0);
+	latch_close(other);
+}
+END_TEST
+
+START_TEST(several_processes_may_write_the_copy_and_the_newest_state_stays)
+{
+	pid_t writers[4];
+	char name[NAME_CAP];
+
+	for (unsigned i = 0; i < 4; i++) {
+		writers[i] = fork();
+		if (writers[i] == 0) {
+			table = open_table();
+			for (unsigned n = 0; n < 8; n++) {
+				snprintf(name, sizeof name, "w%u-%u", i, n);
+				set(1000, name);
+				if (latch_sync(table) < 0)
+					_exit(1);
+			}
+			_exit(0);
+		}
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		int status;
+
+		waitpid(writers[i], &status, 0);
+		ck_assert_int_eq(status, 0);
+	}
+	reboot_machine();
+	ck_assert_uint_eq(count_used(), 32);
+}
+END_TEST
+
 /* ---- several processes ---- */
 
 #define WRITERS 4
@@ -581,13 +743,14 @@ int main(void)
 {
 	Suite *s = suite_create("latch");
 	TCase *t = tcase_create("rules"), *d = tcase_create("damage"),
-	      *p = tcase_create("processes");
+	      *p = tcase_create("processes"), *w = tcase_create("two files");
 	SRunner *r = srunner_create(s);
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_checked_fixture(d, setup, teardown);
 	tcase_add_checked_fixture(p, setup, teardown);
+	tcase_add_checked_fixture(w, setup_two, teardown_two);
 	tcase_set_timeout(p, 20);
 	tcase_add_test(t, an_empty_table_stops_nothing);
 	tcase_add_test(t, the_file_is_private_to_root_and_allocated);
@@ -612,12 +775,19 @@ int main(void)
 	tcase_add_test(d, a_truncated_file_latches_everything);
 	tcase_add_test(d, a_flipped_bit_in_a_latch_latches_everything);
 	tcase_add_test(d, a_table_that_is_no_file_is_refused);
+	tcase_add_test(w, the_table_is_in_run_and_state_gets_a_copy);
+	tcase_add_test(w, latches_and_receipts_survive_a_reboot);
+	tcase_add_test(w, a_full_table_is_still_full_after_a_reboot);
+	tcase_add_test(w, a_damaged_copy_latches_everything_after_a_reboot);
+	tcase_add_test(w, a_damaged_copy_that_is_found_later_latches_everything_in_every_process);
+	tcase_add_test(w, several_processes_may_write_the_copy_and_the_newest_state_stays);
 	tcase_add_test(p, readers_never_see_half_an_entry_while_writers_are_killed_in_the_middle);
 	tcase_add_test(p, a_writer_that_is_stopped_in_the_middle_holds_nobody_up);
 	tcase_add_test(p, setters_of_different_names_never_lose_one);
 	tcase_add_test(p, processes_that_make_the_table_at_once_share_one);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, d);
+	suite_add_tcase(s, w);
 	suite_add_tcase(s, p);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
