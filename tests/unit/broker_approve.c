@@ -338,8 +338,7 @@ START_TEST(only_the_agents_kernel_uid_is_heard_on_tool_sock)
 			if (setuid(agent ? AGENT_UID_FIRST + 9 : BOB) < 0 ||
 				(fd = io_connect_unix(path)) < 0)
 				_exit(9);
-			(void)!write(
-				fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"whoami\"}\n", 42);
+			dprintf(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"whoami\"}\n");
 			_exit(read(fd, &c, 1) == 1 ? 1 : 0);
 		}
 		for (uint64_t since = io_now_mono(); rig_waitable(since);) {
