@@ -4,7 +4,7 @@
 
 C_FILES := $(sort $(shell find supervisor agentd policy audit agentctl common tests bench \
              -name '*.[ch]' 2>/dev/null))
-SH_FILES := tools/deps tools/run-unit tools/fuzz tools/bench .ci/run
+SH_FILES := tools/deps tools/run-unit tools/fuzz tools/bench .ci/run $(wildcard bench/*/run)
 PY_FILES := $(sort tools/check tools/demo tests/run $(wildcard tests/lib/*.py tests/integration/*.py \
              tests/conformance/*.py tests/e2e/*.py))
 MANPAGES := $(sort $(wildcard docs/man/*.[158]))
@@ -60,7 +60,7 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libdaemons.a $(B)/libpolicy.a $(B)/libaudi
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS)
 bench: all $(BENCH_BINS)
-	@BUILD=$(B) tools/bench launch kill
+	@BUILD=$(B) tools/bench launch hook kill audit
 
 # Each target is built whole by clang, so that every library under test is instrumented.
 FUZZ_SECONDS ?= 60
@@ -103,7 +103,7 @@ CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,performance,portability 
              --include=$(firstword $(wildcard /usr/include/$(shell uname -m)-linux-gnu/sys/queue.h)) \
              -D__linux__ -D__$(shell uname -m)__ -D_GNU_SOURCE -I.
 
-$(LINT_C:%=$(B)/lint/%.ok): $(B)/lint/%.ok: % .clang-tidy
+$(LINT_C:%=$(B)/lint/%.ok): $(B)/lint/%.ok: % .clang-tidy tests/.clang-tidy bench/.clang-tidy
 	$(call say,LINT,$<)
 	$(Q)mkdir -p $(@D) && rm -f $@ && \
 	  $(CC) -MM -MP -MT $@ -MF $(@:.ok=.d) $(TIDY_FLAGS) $< && \

@@ -229,7 +229,8 @@ def test_twice_and_beside_each_other(inst):
         other.detach("same", "sleep", "100")
         assert len(inst.ps()) == 1 and len(other.ps()) == 1
         other.ctl("kill", "same").ok()
-        assert inst.running("same") and not other.running("same")
+        other.wait_gone("same")
+        assert inst.running("same")
 
 
 def test_name_in_use(inst):
