@@ -613,12 +613,14 @@ static void touch_pages(struct image *m)
 	atomic_fetch_or(&m->h.everyone, 0);
 }
 
-static void *private_image(void)
+/* 0 or -1 with errno; the caller unmaps. */
+static int private_image(struct image **m)
 {
-	void *p = mmap(NULL, sizeof(struct image), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p =
+		mmap(NULL, sizeof **m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	*m = p == MAP_FAILED ? NULL : p;
+	return *m ? 0 : -1;
 }
 
 /* A damaged file is not touched. The caller gets private memory, in which latches can be set but
@@ -640,8 +642,9 @@ static int map_file(struct latch_table *t, int fd, struct error *e)
 		munmap(p, sizeof(struct image));
 	}
 	t->damaged = 1;
-	t->map = private_image();
-	return t->map ? 0 : error_set(e, errno, "cannot map the latch table %s", t->live);
+	return private_image(&t->map) == 0
+		       ? 0
+		       : error_set(e, errno, "cannot map the latch table %s", t->live);
 }
 
 static int open_files(struct latch_table *t, const char *path, struct error *e)
@@ -659,7 +662,7 @@ static int open_files(struct latch_table *t, const char *path, struct error *e)
 	if (map_file(t, fd, e) < 0)
 		return -1;
 	touch_pages(t->map);
-	if (!t->on_disk && !(t->snapshot = private_image()))
+	if (!t->on_disk && private_image(&t->snapshot) < 0)
 		return error_set(e, errno, "cannot open the latch table %s", t->live);
 	return 0;
 }
