@@ -12,6 +12,15 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 
+/* 1 when help was wanted, and printed. */
+static int help(int argc, char **argv, const char *text)
+{
+	if (argc < 2 || (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0))
+		return 0;
+	fputs(text, stdout);
+	return 1;
+}
+
 /* ---- listing ---- */
 
 static const char *str(json_t *o, const char *key)
@@ -141,6 +150,15 @@ int tool_approvals(int argc, char **argv)
 	json_t *all;
 	int json = argc == 2 && strcmp(argv[1], "--json") == 0;
 
+	if (help(argc, argv,
+		    "usage: agentctl approvals [--json]\n\n"
+		    "Lists what agents wait for: the tool, the whole command, the rule that asks. "
+		    "Text "
+		    "of an\nagent is shown with every hidden character made visible; what the "
+		    "agent "
+		    "says about\nitself comes last and nobody has verified it.\n\n"
+		    "exit codes: 0; 1 refused; 125 agentd does not run\n"))
+		return TOOL_OK;
 	if (argc > 1 && !json)
 		return tool_usage("approvals", "unknown argument; known: --json");
 	r = open_broker(&e);
@@ -226,6 +244,21 @@ int tool_approve(int argc, char **argv)
 {
 	json_t *params;
 
+	if (help(argc, argv,
+		    "usage: agentctl approve ID [--uses N | --for TIME | --session]\n\n"
+		    "Lets the held call run. Without an option the answer covers this call (and "
+		    "identical ones\nthat wait with it) and nothing else.\n\n"
+		    "  --uses N     covers the same action N times (1 to 1000), this one included\n"
+		    "  --for TIME   covers it for 90s, 30m, 2h, at most 24h\n"
+		    "  --session    covers it until the sandbox ends\n\n"
+		    "The same action means the same tool with the same input in the same "
+		    "directory. "
+		    "For more\nthan a session write a policy rule.\n\n"
+		    "exit codes: 0; 1 refused, or nothing waits under that id; 2 usage; 125 agentd "
+		    "does "
+		    "not run\n\n"
+		    "example\n  agentctl approve k7p2xm --for 30m\n"))
+		return TOOL_OK;
 	if (argc < 2 || argv[1][0] == '-')
 		return tool_usage("approve",
 			"which one? agentctl approve ID [--uses N | --for 30m | --session]");
@@ -258,6 +291,14 @@ int tool_deny(int argc, char **argv)
 	json_t *params;
 	int reason = argc == 4 && strcmp(argv[2], "--reason") == 0;
 
+	if (help(argc, argv,
+		    "usage: agentctl deny ID [--reason TEXT]\n\n"
+		    "The held call does not run; the agent is told so, and the reason.\n\n"
+		    "exit codes: 0; 1 refused, or nothing waits under that id; 2 usage; 125 agentd "
+		    "does "
+		    "not run\n\n"
+		    "example\n  agentctl deny k7p2xm --reason 'open a pull request instead'\n"))
+		return TOOL_OK;
 	if (argc < 2 || argv[1][0] == '-' || (argc != 2 && !reason))
 		return tool_usage("deny", "agentctl deny ID [--reason TEXT]");
 	params = reason ? json_pack("{s:s, s:s}", "id", argv[1], "reason", argv[3])

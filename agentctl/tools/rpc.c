@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -83,6 +84,13 @@ void rpc_close(struct rpc *r)
 	free(r);
 }
 
+void rpc_set_timeout(struct rpc *r, unsigned seconds)
+{
+	struct timeval tv = {.tv_sec = (time_t)seconds};
+
+	(void)setsockopt(r->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+}
+
 static void keep_fds(struct rpc *r, const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -126,6 +134,8 @@ static int fill(struct rpc *r, struct error *e)
 		nfds = FDS_MAX;
 		got = io_recv_fds(r->fd, r->buf + r->n, r->cap - r->n, fds, &nfds, 0);
 	} while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return error_set(e, ETIMEDOUT, "agentd does not answer");
 	if (got < 0)
 		return error_set(e, errno, "lost the connection to agentd");
 	keep_fds(r, fds, nfds);

@@ -16,6 +16,8 @@ struct rpc;
  * also says what to do when no daemon runs. */
 struct rpc *rpc_open(const struct paths *p, const char *channel, struct error *e);
 void rpc_close(struct rpc *r);
+/* From now on an answer that does not come within so many seconds is an error; 0: waits for ever. */
+void rpc_set_timeout(struct rpc *r, unsigned seconds);
 
 /* Calls a method and waits for its answer; notifications that come before it are dropped. params (an
  * object or NULL) is consumed. The result is owned by the caller; NULL with *e filled from the
