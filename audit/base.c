@@ -10,6 +10,7 @@
 
 #include "audit/checkpoint.h"
 #include "audit/dir.h"
+#include "audit/fault.h"
 #include "audit/tile.h"
 #include "common/cleanup.h"
 
@@ -59,14 +60,14 @@ int base_load(int logdir, const struct note_vkey *log, struct base *out, struct 
 		return e->code == ENOENT ? 0 : -1;
 	at = parse_peaks((const char *)file, n, out);
 	if (at == 0)
-		return error_set(e, EBADMSG, BASE_PATH " is damaged");
+		return fault_set(e, EBADMSG, BASE_PATH " is damaged");
 	if (checkpoint_open((const char *)file + at, n - at, log, &c, e) < 0) {
 		e->code = EBADMSG;
 		return error_prefix(e, BASE_PATH);
 	}
 	out->size = c.size;
 	if (c.size == 0 || c.size % TILE_WIDTH || !check_root(out, &c))
-		return error_set(e, EBADMSG, BASE_PATH " does not fit its signature");
+		return fault_set(e, EBADMSG, BASE_PATH " does not fit its signature");
 	return 0;
 }
 

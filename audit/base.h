@@ -20,8 +20,7 @@ struct base {
 /* Reads wal/base and checks it against its signature; a missing file is a base of size 0. 0 or -1. */
 int base_load(int logdir, const struct note_vkey *log, struct base *out, struct error *e);
 /* Replaces it, durably. 0 or -1. */
-int base_store(
-	int logdir, const struct note_signer *signer, const struct base *b, struct error *e);
+int base_store(int logdir, const struct note_signer *signer, const struct base *b, struct error *e);
 
 /* Signs the head of this tree; the note goes to buf. Returns its length or 0. */
 size_t base_sign(const struct note_signer *signer, uint64_t size, const struct tree_hash *root,

@@ -68,8 +68,8 @@ size_t checkpoint_format(const struct checkpoint *c, char *buf, size_t cap)
 	char root[64];
 	int w;
 
-	sodium_bin2base64(root, sizeof root, c->root.b, sizeof c->root.b,
-		sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(
+		root, sizeof root, c->root.b, sizeof c->root.b, sodium_base64_VARIANT_ORIGINAL);
 	w = snprintf(buf, cap, "%s\n%llu\n%s\n", c->origin, (unsigned long long)c->size, root);
 	return w < 0 || (size_t)w >= cap ? 0 : (size_t)w;
 }

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "audit/fault.h"
 #include "common/cleanup.h"
 #include "common/io.h"
 
@@ -42,7 +43,7 @@ int dir_open_file(int dirfd, const char *path, int flags, struct error *e)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(e, errno, "cannot open %s", path);
 	if (!S_ISREG(st.st_mode))
-		return error_set(e, EINVAL, "%s is not a regular file", path);
+		return fault_set(e, EINVAL, "%s is not a regular file", path);
 	return take_fd(&fd);
 }
 
@@ -64,7 +65,7 @@ unsigned char *dir_read(int dirfd, const char *path, size_t max, size_t *n, stru
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size > max) {
-		error_set(e, EFBIG, "%s is larger than the %zu bytes it may have", path, max);
+		fault_set(e, EFBIG, "%s is larger than the %zu bytes it may have", path, max);
 		return NULL;
 	}
 	buf = malloc((size_t)st.st_size + 1);

@@ -27,7 +27,8 @@ int dir_write(int dirfd, const char *path, const void *buf, size_t n, int sync, 
 
 /* fsync of an existing file or directory ("." for dirfd itself). 0 or -1. */
 int dir_sync(int dirfd, const char *path, struct error *e);
-int dir_mkdir(int dirfd, const char *path, unsigned mode, struct error *e); /* an existing one is fine */
+int dir_mkdir(
+	int dirfd, const char *path, unsigned mode, struct error *e); /* an existing one is fine */
 
 /* 1 when the directory has an entry, 0 when it has none (lost+found does not count), -1. */
 int dir_has_entries(int dirfd, struct error *e);

@@ -48,8 +48,8 @@ void note_key_id(const char *name, uint8_t type, const unsigned char *pub, size_
 static int is_space(unsigned cp)
 {
 	return cp == ' ' || (cp >= 9 && cp <= 13) || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
-		(cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f ||
-		cp == 0x205f || cp == 0x3000;
+	       (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f ||
+	       cp == 0x205f || cp == 0x3000;
 }
 
 int note_name_ok(const char *name, size_t n)
@@ -273,9 +273,9 @@ struct note *note_parse(const char *bytes, size_t n, struct error *e)
 
 	if (n > NOTE_MAX || !text_ok(bytes, n)) {
 		error_set(e, 0, "not a note: %s",
-			n == 0		       ? "it is empty"
-				: n > NOTE_MAX ? "it is too long"
-					       : "it is torn, or has bytes that no note has");
+			n == 0         ? "it is empty"
+			: n > NOTE_MAX ? "it is too long"
+				       : "it is torn, or has bytes that no note has");
 		return NULL;
 	}
 	cut = last_blank_line(bytes, n);
@@ -320,7 +320,7 @@ const struct note_sig *note_sig_at(const struct note *t, size_t i)
 static int sig_is_by(const struct note_sig *s, const struct note_vkey *k)
 {
 	return s->name.n == strlen(k->name) && memcmp(s->name.p, k->name, s->name.n) == 0 &&
-		memcmp(s->key_id, k->id, sizeof k->id) == 0;
+	       memcmp(s->key_id, k->id, sizeof k->id) == 0;
 }
 
 static int sig_is_valid(const struct note *t, const struct note_sig *s, const struct note_vkey *k)
@@ -330,9 +330,9 @@ static int sig_is_valid(const struct note *t, const struct note_sig *s, const st
 
 	return sodium_base642bin(blob, sizeof blob, s->base64.p, s->base64.n, NULL, &got, NULL,
 		       sodium_base64_VARIANT_ORIGINAL) == 0 &&
-		got == sizeof blob &&
-		crypto_sign_verify_detached(
-			blob + 4, (const unsigned char *)t->text.p, t->text.n, k->pub) == 0;
+	       got == sizeof blob &&
+	       crypto_sign_verify_detached(
+		       blob + 4, (const unsigned char *)t->text.p, t->text.n, k->pub) == 0;
 }
 
 int note_verify(const struct note *t, const struct note_vkey *const *keys, size_t nkeys,
@@ -344,7 +344,8 @@ int note_verify(const struct note *t, const struct note_vkey *const *keys, size_
 			if (!sig_is_by(&t->sigs[i], keys[j]))
 				continue;
 			if (!sig_is_valid(t, &t->sigs[i], keys[j]))
-				return error_set(e, 0, "the signature by %s is not valid", keys[j]->name);
+				return error_set(
+					e, 0, "the signature by %s is not valid", keys[j]->name);
 			*signed_by |= (uint64_t)1 << j;
 		}
 	}

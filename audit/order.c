@@ -20,6 +20,7 @@ struct item {
 struct table {
 	struct item *item;
 	size_t cap, n;
+	size_t ended; /* items that a rebuild would drop */
 };
 
 struct order {
@@ -77,20 +78,20 @@ static struct item *probe(const struct table *t, const char *key)
 }
 
 /* Moves what is worth keeping to a table of this size. 0 or -1. */
-static int rebuild(struct table *t, size_t cap)
+static int rebuild(struct table *t, size_t cap, int drop_ended)
 {
 	struct table bigger = {.item = calloc(cap, sizeof(struct item)), .cap = cap};
 
 	if (!bigger.item)
 		return -1;
 	for (size_t i = 0; i < t->cap; i++) {
-		struct item *x = t->item[i].key && !t->item[i].ended ?
-					 probe(&bigger, t->item[i].key) :
-					 NULL;
+		int keep = t->item[i].key && !(drop_ended && t->item[i].ended);
+		struct item *x = keep ? probe(&bigger, t->item[i].key) : NULL;
 
 		if (x) {
 			*x = t->item[i];
 			bigger.n++;
+			bigger.ended += x->ended != 0;
 		} else {
 			free(t->item[i].key);
 		}
@@ -113,9 +114,12 @@ static struct item *insert(struct table *t, const char *key, size_t max)
 
 	if (t->n * 4 >= t->cap * 3) {
 		size_t cap = t->cap ? t->cap * 2 : 64;
+		int at_limit = cap / 4 * 3 > max;
 
-		/* At the limit only what has ended makes room. */
-		if (rebuild(t, cap / 4 * 3 > max ? t->cap : cap) < 0 || t->n * 4 >= t->cap * 3)
+		/* At the limit what has ended makes room, when that is worth the work. */
+		if (at_limit && t->ended * 4 < t->cap)
+			return NULL;
+		if (rebuild(t, at_limit ? t->cap : cap, at_limit) < 0)
 			return NULL;
 	}
 	x = probe(t, key);
@@ -169,7 +173,8 @@ static void settle(struct order *o, struct item *x)
 }
 
 /* session.resume says up to which n the epoch before it is complete. */
-static void resume(struct order *o, struct item *x, const json_t *rec, int64_t epoch, uint64_t index)
+static void resume(
+	struct order *o, struct item *x, const json_t *rec, int64_t epoch, uint64_t index)
 {
 	int64_t after = json_integer_value(json_object_get(rec, "after"));
 
@@ -182,8 +187,8 @@ static void resume(struct order *o, struct item *x, const json_t *rec, int64_t e
 	x->next = 0;
 }
 
-static void add_to_session(struct order *o, const char *s, const char *kind, const json_t *rec,
-	uint64_t index)
+static void add_to_session(
+	struct order *o, const char *s, const char *kind, const json_t *rec, uint64_t index)
 {
 	int64_t n = json_integer_value(json_object_get(rec, "n"));
 	int64_t epoch = json_integer_value(json_object_get(rec, "e"));
@@ -211,6 +216,7 @@ static void add_to_session(struct order *o, const char *s, const char *kind, con
 	x->next = n + 1;
 	if (strcmp(kind, "session.end") == 0) {
 		settle(o, x);
+		o->sessions.ended += !x->ended;
 		x->ended = 1;
 	}
 }

@@ -283,6 +283,7 @@ int proof_check(const struct proof *p, const void *entry, size_t n, const struct
 			proof_inclusion_length(p->index, c.size));
 	tree_leaf_hash(entry, n, &leaf);
 	if (!proof_check_inclusion(p->index, c.size, p->path, p->n, &leaf, &c.root))
-		return error_set(e, 0, "the proof does not lead from this entry to the signed root");
+		return error_set(
+			e, 0, "the proof does not lead from this entry to the signed root");
 	return 0;
 }

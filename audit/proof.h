@@ -50,7 +50,7 @@ int proof_parse(const char *text, size_t n, struct proof *out, struct error *e);
 size_t proof_format(const struct proof *p, char *buf, size_t cap);
 /* Checks all of it: the log's signature, the origin, the exact length of the path, and that the entry
  * is leaf p->index of the signed tree. 0, or -1 and what is wrong. */
-int proof_check(const struct proof *p, const void *entry, size_t n,
-	const struct note_vkey *log, struct error *e);
+int proof_check(const struct proof *p, const void *entry, size_t n, const struct note_vkey *log,
+	struct error *e);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "audit/base.h"
 #include "audit/dir.h"
+#include "audit/fault.h"
 #include "audit/reader.h"
 #include "audit/tile.h"
 #include "audit/wal.h"
@@ -62,7 +63,7 @@ static int full_tile_root(
 	}
 	free(tile);
 	tree_free(t);
-	return n == 0 && tile ? 0 : error_set(e, EBADMSG, "%s is missing or damaged", path);
+	return n == 0 && tile ? 0 : fault_set(e, EBADMSG, "%s is missing or damaged", path);
 }
 
 /* The hashes of the upper levels' unfinished tiles, from the full tiles below them. */
@@ -107,7 +108,7 @@ static int restore(struct publish *p, struct error *e)
 			return -1;
 	}
 	if (!levels_fit_base(p))
-		return error_set(e, EBADMSG, "the tiles do not fit the signed base of the log");
+		return fault_set(e, EBADMSG, "the tiles do not fit the signed base of the log");
 	p->edge = p->base;
 	p->tree = tree_from_peaks(p->base.size, p->base.peak, p->base.n);
 	p->reader = reader_new(p->logdir);
@@ -283,7 +284,8 @@ static int grow(struct publish *p, uint64_t size, struct error *e)
 			return -1;
 		r = reader_next(p->reader, &leaf, e);
 		if (r == 0)
-			return error_set(e, EBADMSG, "durable entry %llu is not in the log any more",
+			return fault_set(e, EBADMSG,
+				"durable entry %llu is not in the log any more",
 				(unsigned long long)tree_size(p->tree));
 		if (r < 0)
 			return -1;
@@ -299,14 +301,14 @@ static int write_partials(struct publish *p, struct error *e)
 {
 	const struct level *l0 = &p->level[0];
 
-	if (l0->n > p->bundle_written && write_tile(p, TILE_ENTRIES, l0->index, l0->n, p->bundle,
-						 p->bundle_n, e) < 0)
+	if (l0->n > p->bundle_written &&
+		write_tile(p, TILE_ENTRIES, l0->index, l0->n, p->bundle, p->bundle_n, e) < 0)
 		return -1;
 	for (unsigned l = 0; l < TILE_LEVELS; l++) {
 		const struct level *v = &p->level[l];
 
-		if (v->n > v->written && write_tile(p, (int)l, v->index, v->n, v->h,
-						 v->n * sizeof *v->h, e) < 0)
+		if (v->n > v->written &&
+			write_tile(p, (int)l, v->index, v->n, v->h, v->n * sizeof *v->h, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -332,8 +334,8 @@ static void sweep_old(struct publish *p)
 	}
 }
 
-static int write_checkpoint(struct publish *p, uint64_t size, const struct tree_hash *root,
-	int sync, struct error *e)
+static int write_checkpoint(
+	struct publish *p, uint64_t size, const struct tree_hash *root, int sync, struct error *e)
 {
 	char buf[2048];
 	size_t n = base_sign(p->signer, size, root, buf, sizeof buf, e);
@@ -353,7 +355,7 @@ int publish_to(struct publish *p, uint64_t size, const struct tree_hash *root, s
 		return -1;
 	tree_root(p->tree, &mine);
 	if (tree_size(p->tree) != size || !tree_hash_equal(&mine, root))
-		return error_set(e, EBADMSG,
+		return fault_set(e, EBADMSG,
 			"the log on disk is not what was written: its root of %llu entries differs",
 			(unsigned long long)size);
 	if (write_partials(p, e) < 0 || write_checkpoint(p, size, root, 0, e) < 0)

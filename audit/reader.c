@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "audit/dir.h"
+#include "audit/fault.h"
 #include "audit/tile.h"
 #include "audit/wal.h"
 #include "common/cleanup.h"
@@ -122,7 +123,7 @@ static unsigned char *read_bundle(int logdir, uint64_t n, size_t *len, struct er
 	if (dir_each(logdir, path, look_width, &w, e) < 0)
 		return NULL;
 	if (w.width == 0) {
-		error_set(e, ENOENT, "the entries from %llu on are missing",
+		fault_set(e, ENOENT, "the entries from %llu on are missing",
 			(unsigned long long)(n * TILE_WIDTH));
 		return NULL;
 	}
@@ -174,7 +175,7 @@ static int from_bundle(struct reader *r, struct span *entry, struct error *e)
 	if (r->bundle_index == r->index)
 		b = bundle_next(r->bundle, r->bundle_n, &r->bundle_pos, entry);
 	if (b < 0)
-		return error_set(e, EBADMSG, "the bundle with entry %llu is damaged",
+		return fault_set(e, EBADMSG, "the bundle with entry %llu is damaged",
 			(unsigned long long)r->index);
 	if (b > 0)
 		r->bundle_index++;
@@ -225,7 +226,7 @@ static int size_of_static_log(int logdir, uint64_t *size, struct error *e)
 	if (!cp)
 		return -1;
 	if (!line)
-		return error_set(e, EBADMSG, "the checkpoint is damaged");
+		return fault_set(e, EBADMSG, "the checkpoint is damaged");
 	*size = strtoull(line + 1, NULL, 10);
 	return 0;
 }

@@ -17,7 +17,8 @@ enum { ESSENTIAL = 4 }; /* beside enum record_source */
 static const struct kind {
 	const char *name;
 	unsigned flags;
-} kinds[] = { /* sorted */
+} kinds[] = {
+	/* sorted */
 	{"approval", RECORD_FROM_BROKER},
 	{"boot", RECORD_FROM_RECORDER},
 	{"clock", RECORD_FROM_RECORDER},
@@ -62,8 +63,7 @@ static int compare_kind(const void *key, const void *entry)
 /* The kind's flags, or -1. */
 static int kind_flags(const char *k)
 {
-	const struct kind *hit =
-		bsearch(k, kinds, ARRAY_LEN(kinds), sizeof kinds[0], compare_kind);
+	const struct kind *hit = bsearch(k, kinds, ARRAY_LEN(kinds), sizeof kinds[0], compare_kind);
 
 	return hit ? (int)hit->flags : -1;
 }
@@ -153,8 +153,7 @@ static void put_object(struct out *o, const json_t *v, unsigned depth)
 		o->full = 1;
 		return;
 	}
-	json_object_foreach ((json_t *)(uintptr_t)v, key, value)
-		keys[n++] = key;
+	json_object_foreach((json_t *)(uintptr_t)v, key, value) keys[n++] = key;
 	qsort(keys, n, sizeof *keys, compare_keys);
 	put(o, "{", 1);
 	for (size_t i = 0; i < n; i++) {
@@ -241,7 +240,8 @@ static const char *fault_of_object(const json_t *v, unsigned depth)
 
 	if (json_object_size(v) > KEYS_MAX)
 		return "too many keys in one object";
-	json_object_foreach ((json_t *)(uintptr_t)v, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)v, key, value)
+	{
 		fault = fault_of(value, depth + 1);
 		if (fault)
 			break;
@@ -347,12 +347,13 @@ static int add_common(json_t *o, uint64_t index, const struct record_stamp *when
 
 	format_time(t, when->real_ns);
 	return json_object_set_new(o, "v", json_integer(1)) < 0 ||
-			json_object_set_new(o, "i", json_integer((json_int_t)index)) < 0 ||
-			json_object_set_new(o, "t", json_string(t)) < 0 ||
-			json_object_set_new(o, "m", json_integer((json_int_t)when->boot_us)) < 0 ||
-			json_object_set_new(o, "b", json_string(when->boot)) < 0
-		? -1
-		: 0;
+			       json_object_set_new(o, "i", json_integer((json_int_t)index)) < 0 ||
+			       json_object_set_new(o, "t", json_string(t)) < 0 ||
+			       json_object_set_new(
+				       o, "m", json_integer((json_int_t)when->boot_us)) < 0 ||
+			       json_object_set_new(o, "b", json_string(when->boot)) < 0
+		       ? -1
+		       : 0;
 }
 
 size_t record_encode_object(json_t *o, enum record_source from, uint64_t index,
@@ -368,7 +369,8 @@ size_t record_encode_object(json_t *o, enum record_source from, uint64_t index,
 	}
 	n = record_write(o, buf, ENTRY_MAX);
 	if (n == 0)
-		error_set(e, 0, "the record is longer than %u bytes or nested too deeply", ENTRY_MAX);
+		error_set(
+			e, 0, "the record is longer than %u bytes or nested too deeply", ENTRY_MAX);
 	return n;
 }
 

@@ -14,6 +14,7 @@
 #include "audit/base.h"
 #include "audit/checkpoint.h"
 #include "audit/dir.h"
+#include "audit/fault.h"
 #include "audit/publish.h"
 #include "audit/tile.h"
 #include "common/cleanup.h"
@@ -101,7 +102,8 @@ static int make_frame(int logdir, struct error *e)
 
 static int store_key(int logdir, const unsigned char seed[SEED_LEN], struct error *e)
 {
-	cleanup_close int fd = dir_open_file(logdir, "keys/log.key", O_WRONLY | O_CREAT | O_EXCL, e);
+	cleanup_close int fd =
+		dir_open_file(logdir, "keys/log.key", O_WRONLY | O_CREAT | O_EXCL, e);
 
 	if (fd < 0)
 		return -1;
@@ -113,8 +115,8 @@ static int store_key(int logdir, const unsigned char seed[SEED_LEN], struct erro
 static int store_name(int logdir, const struct note_signer *signer, struct error *e)
 {
 	char buf[NOTE_VKEY_MAX + 1];
-	size_t n = (size_t)snprintf(
-		buf, sizeof buf, "%s\n", note_vkey_name(note_signer_vkey(signer)));
+	size_t n =
+		(size_t)snprintf(buf, sizeof buf, "%s\n", note_vkey_name(note_signer_vkey(signer)));
 
 	if (dir_write(logdir, "origin", buf, n, 1, e) < 0)
 		return -1;
@@ -174,8 +176,8 @@ static size_t make_genesis(const struct note_signer *signer, const struct record
 }
 
 /* So that there is no log without a checkpoint. */
-static int publish_genesis(int logdir, const struct note_signer *signer, const char *record,
-	size_t n, struct error *e)
+static int publish_genesis(
+	int logdir, const struct note_signer *signer, const char *record, size_t n, struct error *e)
 {
 	struct publish *p = publish_open(logdir, signer, e);
 	struct tree_hash root;
@@ -241,7 +243,7 @@ static int take_lock(struct tlog *t, struct error *e)
 	if (t->lock < 0)
 		return -1;
 	if (fcntl(t->lock, F_OFD_SETLK, &l) < 0)
-		return error_set(e, EWOULDBLOCK, "another process is writing this audit log");
+		return fault_set(e, EWOULDBLOCK, "another process is writing this audit log");
 	return 0;
 }
 
@@ -253,7 +255,7 @@ static int load_origin(struct tlog *t, struct error *e)
 	if (!p)
 		return -1;
 	if (n < 2 || p[n - 1] != '\n' || !note_name_ok((char *)p, n - 1))
-		return error_set(e, EBADMSG, "the file origin is damaged");
+		return fault_set(e, EBADMSG, "the file origin is damaged");
 	memcpy(t->origin, p, n - 1);
 	t->origin[n - 1] = 0;
 	return 0;
@@ -267,7 +269,7 @@ static int load_seed(struct tlog *t, unsigned char seed[SEED_LEN], struct error 
 	if (fd < 0)
 		return -1;
 	if (io_read_full(fd, seed, SEED_LEN) != SEED_LEN || read(fd, &more, 1) != 0)
-		return error_set(e, EBADMSG, "the log's key file is damaged");
+		return fault_set(e, EBADMSG, "the log's key file is damaged");
 	return 0;
 }
 
@@ -282,7 +284,7 @@ static int check_vkey(const struct tlog *t, struct error *e)
 	if (!p)
 		return -1;
 	if (n != len + 1 || memcmp(p, mine, len) != 0)
-		return error_set(e, EBADMSG, "log.vkey is not the public key of keys/log.key");
+		return fault_set(e, EBADMSG, "log.vkey is not the public key of keys/log.key");
 	return 0;
 }
 
@@ -352,8 +354,9 @@ static int compare_published(struct tlog *t, struct published *p, struct error *
 	tree_root(t->tree, &root);
 	p->seen = 1;
 	if (!tree_hash_equal(&root, &p->c.root))
-		return error_set(e, EBADMSG,
-			"the log's first %llu records are not those that its checkpoint was signed for",
+		return fault_set(e, EBADMSG,
+			"the log's first %llu records are not those that its checkpoint was signed "
+			"for",
 			(unsigned long long)p->c.size);
 	return 0;
 }
@@ -380,7 +383,7 @@ static int replay(struct tlog *t, struct wal_scan *s, struct published *p, struc
 
 static int damaged(struct error *e, uint64_t index, const char *what)
 {
-	return error_set(e, EBADMSG, "the audit log is damaged at record %llu: %s",
+	return fault_set(e, EBADMSG, "the audit log is damaged at record %llu: %s",
 		(unsigned long long)index, what);
 }
 
@@ -436,15 +439,15 @@ static int check_length(
 	if (wal_end == 0 || wal_end != tree_size(t->tree))
 		return damaged(e, wal_end, "records that were durable are gone");
 	if (p->usable && p->c.size > tree_size(t->tree))
-		return error_set(e, EBADMSG,
+		return fault_set(e, EBADMSG,
 			"the audit log has %llu records, but a checkpoint was signed for %llu: "
 			"records were removed",
 			(unsigned long long)tree_size(t->tree), (unsigned long long)p->c.size);
 	return 0;
 }
 
-static int set_aside(struct tlog *t, const struct wal_tail *tail, struct tlog_recovery *found,
-	struct error *e)
+static int set_aside(
+	struct tlog *t, const struct wal_tail *tail, struct tlog_recovery *found, struct error *e)
 {
 	if (tail->bytes == 0)
 		return 0;
@@ -452,7 +455,8 @@ static int set_aside(struct tlog *t, const struct wal_tail *tail, struct tlog_re
 	found->torn_frames = tail->frames;
 	memcpy(found->torn_sha256, tail->sha256, sizeof found->torn_sha256);
 	snprintf(found->torn_file, sizeof found->torn_file, "quarantine/%020llu-%llu",
-		(unsigned long long)tree_size(t->tree), (unsigned long long)(io_now_real() / 1000u));
+		(unsigned long long)tree_size(t->tree),
+		(unsigned long long)(io_now_real() / 1000u));
 	return wal_quarantine(t->wal, tail, found->torn_file, e);
 }
 

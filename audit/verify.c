@@ -51,7 +51,8 @@ struct verifier {
 	uint64_t bad_leaf; /* first entry whose hash is not the stored one; NO_INDEX */
 	uint64_t bad_upper, bad_upper_end; /* leaves below the first upper hash that differs */
 	unsigned bad_upper_level;
-	uint64_t unread; /* first entry that could not be read and was replaced by its stored hash */
+	uint64_t
+		unread; /* first entry that could not be read and was replaced by its stored hash */
 	int vouched; /* the hashes that show the first bad leaf do have the signed root */
 	int base_ok; /* the entries up to the base have the root that was signed for it */
 	struct wal_cursor wal;
@@ -62,7 +63,9 @@ struct verifier {
 
 static void worsen(struct verify_report *r, enum verify_result to)
 {
-	static const int rank[] = {[VERIFY_OK] = 0, [VERIFY_WARNINGS] = 1, [VERIFY_UNDECIDED] = 2,
+	static const int rank[] = {[VERIFY_OK] = 0,
+		[VERIFY_WARNINGS] = 1,
+		[VERIFY_UNDECIDED] = 2,
 		[VERIFY_TAMPERED] = 3};
 
 	if (rank[to] > rank[r->result])
@@ -169,7 +172,8 @@ static void load_checkpoint(struct verifier *v)
 	}
 	t = note_parse((char *)p, n, &e);
 	if (!t || checkpoint_parse(note_text(t).p, note_text(t).n, &v->cp, &e) < 0) {
-		found(v, VERIFY_TAMPERED, "CHECKPOINT", NO_INDEX, "malformed checkpoint: %s", e.text);
+		found(v, VERIFY_TAMPERED, "CHECKPOINT", NO_INDEX, "malformed checkpoint: %s",
+			e.text);
 		memset(&v->cp, 0, sizeof v->cp);
 		note_free(t);
 		return;
@@ -187,8 +191,7 @@ static void check_origin(struct verifier *v)
 {
 	struct error e;
 	size_t n = 0;
-	cleanup_free unsigned char *p =
-		dir_read(v->logdir, "origin", NOTE_NAME_MAX + 1, &n, &e);
+	cleanup_free unsigned char *p = dir_read(v->logdir, "origin", NOTE_NAME_MAX + 1, &n, &e);
 
 	if (!p && e.code == ENOENT)
 		return;
@@ -316,8 +319,8 @@ static void load_stored(struct verifier *v, unsigned l)
 		found(v,
 			e.code == ENOENT ? missing_result(v, first_leaf_of(l, x->index))
 					 : VERIFY_TAMPERED,
-			e.code == ENOENT ? "MISSING" : "TILE", NO_INDEX, "tile level %u number %llu: %s",
-			l, (unsigned long long)x->index, e.text);
+			e.code == ENOENT ? "MISSING" : "TILE", NO_INDEX,
+			"tile level %u number %llu: %s", l, (unsigned long long)x->index, e.text);
 		return;
 	}
 	if (n != width * sizeof *x->stored) {
@@ -327,8 +330,8 @@ static void load_stored(struct verifier *v, unsigned l)
 						VERIFY_WARNINGS
 				? VERIFY_WARNINGS
 				: VERIFY_TAMPERED,
-			"TILE", NO_INDEX, "tile level %u number %llu has %zu bytes instead of %zu", l,
-			(unsigned long long)x->index, n, width * sizeof *x->stored);
+			"TILE", NO_INDEX, "tile level %u number %llu has %zu bytes instead of %zu",
+			l, (unsigned long long)x->index, n, width * sizeof *x->stored);
 		return;
 	}
 	x->stored_n = need;
@@ -386,9 +389,11 @@ static void check_genesis(struct verifier *v, const json_t *o)
 
 	if (!k || strcmp(k, "genesis") != 0)
 		found(v, VERIFY_WARNINGS, "GENESIS", 0,
-			"the first record is not a genesis record: which key began this log is not in it");
+			"the first record is not a genesis record: which key began this log is not "
+			"in it");
 	else if (v->key && (!key || strcmp(key, v->r->vkey) != 0))
-		found(v, VERIFY_TAMPERED, "KEY", 0, "the log was begun with another key than this one");
+		found(v, VERIFY_TAMPERED, "KEY", 0,
+			"the log was begun with another key than this one");
 }
 
 static void note_record(struct verifier *v, const json_t *o, uint64_t index)
@@ -489,7 +494,8 @@ static void check_segment_end(struct verifier *v)
 		found(v, VERIFY_UNDECIDED, "WAL", end, "%s", e.text);
 	else if (!v->r->live && tail.damaged) {
 		found(v, VERIFY_TAMPERED, "WAL", end,
-			"the write-ahead log is damaged at record %llu: later records in it are whole",
+			"the write-ahead log is damaged at record %llu: later records in it are "
+			"whole",
 			(unsigned long long)end);
 		bad_at(v, end, end + 1);
 	} else if (!last && (tail.bytes || end != w->first[w->at])) {
@@ -499,7 +505,8 @@ static void check_segment_end(struct verifier *v)
 		bad_at(v, end, end + 1);
 	} else if (!v->r->live && tail.bytes)
 		found(v, VERIFY_WARNINGS, "TORN", end,
-			"a write was torn by a crash behind the last record: %llu bytes, none of them "
+			"a write was torn by a crash behind the last record: %llu bytes, none of "
+			"them "
 			"acknowledged; the recorder sets them aside when it starts",
 			(unsigned long long)tail.bytes);
 }
@@ -622,8 +629,8 @@ static void open_block(struct verifier *v, uint64_t index, unsigned need, struct
 		bad_at(v, first, first + need);
 	} else {
 		found(v, missing_result(v, first), "MISSING", first,
-			"records %llu to %llu: their bundle is missing%s", (unsigned long long)first,
-			(unsigned long long)(first + need - 1),
+			"records %llu to %llu: their bundle is missing%s",
+			(unsigned long long)first, (unsigned long long)(first + need - 1),
 			first >= v->wal.begin ? "; the write-ahead log has them" : "");
 	}
 }
@@ -674,7 +681,8 @@ static void compare_copies(struct verifier *v, struct span entry, struct span le
 static int take_block(struct verifier *v, uint64_t index)
 {
 	uint64_t first = index * TILE_WIDTH, next = first;
-	unsigned need = v->cp.size - first < TILE_WIDTH ? (unsigned)(v->cp.size - first) : TILE_WIDTH;
+	unsigned need =
+		v->cp.size - first < TILE_WIDTH ? (unsigned)(v->cp.size - first) : TILE_WIDTH;
 	struct block b;
 	int r = 0;
 
@@ -706,7 +714,8 @@ static void take_tail(struct verifier *v)
 	}
 	if (v->r->tail && !v->r->live)
 		found(v, VERIFY_WARNINGS, "UNSIGNED_TAIL", v->cp.size,
-			"the last %llu records are whole, but no checkpoint was signed for them; the "
+			"the last %llu records are whole, but no checkpoint was signed for them; "
+			"the "
 			"recorder does so when it starts",
 			(unsigned long long)v->r->tail);
 }
@@ -764,12 +773,14 @@ static void judge_entries(struct verifier *v)
 		v->vouched = tree_hash_equal(&upper, &v->cp.root);
 	} else if (v->bad_leaf != NO_INDEX) {
 		found(v, VERIFY_TAMPERED, "ENTRY", v->bad_leaf,
-			"record %llu is not the one whose hash is stored, and neither has the signed root",
+			"record %llu is not the one whose hash is stored, and neither has the "
+			"signed root",
 			(unsigned long long)v->bad_leaf);
 		bad_at(v, v->bad_leaf, v->bad_leaf + 1);
 	} else {
 		found(v, VERIFY_TAMPERED, "ROOT", NO_INDEX,
-			"the records do not have the root that the checkpoint states; the stored hashes "
+			"the records do not have the root that the checkpoint states; the stored "
+			"hashes "
 			"were changed with them, so which record is not known");
 		bad_at(v, v->base_ok ? v->base.size : 0, v->cp.size);
 	}
@@ -787,7 +798,8 @@ static void judge(struct verifier *v)
 	same = got == size && tree_hash_equal(&root, &v->cp.root);
 	if (got < size) {
 		found(v, VERIFY_UNDECIDED, "MISSING", got,
-			"record %llu and the rest, up to %llu, cannot be checked: neither entries nor "
+			"record %llu and the rest, up to %llu, cannot be checked: neither entries "
+			"nor "
 			"hashes are there",
 			(unsigned long long)got, (unsigned long long)size);
 	} else if (same) {
@@ -816,9 +828,11 @@ static void judge_order(struct verifier *v)
 	order_finish(v->order, o);
 	if (o->gaps)
 		found(v, VERIFY_WARNINGS, "GAP", o->gap_index,
-			"records of a session were left out, or are twice there: %llu places, the first "
+			"records of a session were left out, or are twice there: %llu places, the "
+			"first "
 			"at record %llu, session %s",
-			(unsigned long long)o->gaps, (unsigned long long)o->gap_index, o->gap_session);
+			(unsigned long long)o->gaps, (unsigned long long)o->gap_index,
+			o->gap_session);
 	if (o->orphans)
 		found(v, VERIFY_WARNINGS, "ORPHAN", o->orphan_index,
 			"%llu requests without a decision, the first is record %llu",

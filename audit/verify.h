@@ -20,7 +20,8 @@ enum verify_result { /* as exit codes: specs of the log, section 3.10 */
 
 struct verify_finding {
 	enum verify_result result;
-	char kind[24]; /* ENTRY, TILE, BUNDLE, CHECKPOINT, KEY, RECORD, MISSING, WAL, GAP, ORPHAN, … */
+	char kind
+		[24]; /* ENTRY, TILE, BUNDLE, CHECKPOINT, KEY, RECORD, MISSING, WAL, GAP, ORPHAN, … */
 	uint64_t index; /* of the first record concerned; UINT64_MAX: none */
 	char text[320]; /* may quote untrusted bytes */
 };

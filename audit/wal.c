@@ -13,6 +13,7 @@
 
 #include "audit/crc32c.h"
 #include "audit/dir.h"
+#include "audit/fault.h"
 #include "common/cleanup.h"
 
 #define FRAME_LEAF 1
@@ -76,7 +77,7 @@ static void make_header(unsigned char h[WAL_HEADER], const unsigned char log_id[
 static int header_ok(const unsigned char h[WAL_HEADER], const unsigned char *log_id)
 {
 	return memcmp(h, magic, sizeof magic) == 0 && get_le(h + 48, 4) == crc32c(0, h, 48) &&
-		is_zero(h + 52, WAL_HEADER - 52) && (!log_id || memcmp(h + 16, log_id, 32) == 0);
+	       is_zero(h + 52, WAL_HEADER - 52) && (!log_id || memcmp(h + 16, log_id, 32) == 0);
 }
 
 int wal_is_prepared(int logdir)
@@ -133,7 +134,8 @@ static int parse_segment_name(const char *name, uint64_t *first)
 {
 	char *end;
 
-	if (strlen(name) != 24 || strspn(name, "0123456789") != 20 || strcmp(name + 20, ".wal") != 0)
+	if (strlen(name) != 24 || strspn(name, "0123456789") != 20 ||
+		strcmp(name + 20, ".wal") != 0)
 		return -1;
 	errno = 0;
 	*first = strtoull(name, &end, 10);
@@ -201,6 +203,7 @@ struct wal_scan {
 	uint64_t first; /* index of the segment's first leaf */
 	uint64_t win_at;
 	size_t win_n;
+	size_t win_want; /* bytes to read at once; small when following a growing log */
 	unsigned char win[WINDOW];
 };
 
@@ -223,9 +226,10 @@ static const unsigned char *fetch(struct wal_scan *s, uint64_t at, size_t n)
 
 	if (at >= s->win_at && at + n <= s->win_at + s->win_n)
 		return s->win + (at - s->win_at);
-	got = pread(s->fd, s->win, sizeof s->win, (off_t)at);
+	got = pread(s->fd, s->win, s->win_want > n ? s->win_want : n, (off_t)at);
 	s->win_at = at;
 	s->win_n = got < 0 ? 0 : (size_t)got;
+	s->win_want = s->win_want < WINDOW / 2 ? s->win_want * 2 : WINDOW;
 	return s->win_n >= n ? s->win : NULL;
 }
 
@@ -276,9 +280,10 @@ struct wal_scan *wal_scan_open(
 	s->at = s->batch_at = s->batch_end = WAL_HEADER;
 	s->next = s->first = first;
 	s->win_at = s->win_n = 0;
+	s->win_want = WINDOW;
 	h = fetch(s, 0, WAL_HEADER);
 	if (!h || !header_ok(h, log_id)) {
-		error_set(e, EBADMSG, "the header of %s is damaged or of another log", path);
+		fault_set(e, EBADMSG, "the header of %s is damaged or of another log", path);
 		wal_scan_close(s);
 		return NULL;
 	}
@@ -326,6 +331,7 @@ static int find_batch_now(struct wal_scan *s)
 
 	if (r <= 0) {
 		s->win_n = 0;
+		s->win_want = 4096;
 		r = find_batch(s);
 	}
 	return r;
@@ -342,7 +348,7 @@ int wal_scan_next(struct wal_scan *s, uint64_t *index, struct span *leaf, struct
 			return r;
 	}
 	if (read_frame(s, s->at, &f) < 0) {
-		error_set(e, EIO, "the write-ahead log changed while it was read");
+		fault_set(e, EIO, "the write-ahead log changed while it was read");
 		return WAL_ERROR;
 	}
 	*index = f.index;
@@ -410,8 +416,10 @@ static int hash_range(struct wal_scan *s, uint64_t from, uint64_t to, unsigned c
 
 int wal_scan_tail(struct wal_scan *s, struct wal_tail *out, struct error *e)
 {
-	uint64_t end = last_nonzero(s, s->at);
+	uint64_t end;
 
+	s->win_want = WINDOW;
+	end = last_nonzero(s, s->at);
 	memset(out, 0, sizeof *out);
 	out->offset = s->at;
 	out->batch_at = s->batch_end > s->batch_at ? s->batch_at : s->at;
@@ -508,7 +516,8 @@ static int copy_aside(struct wal *w, const struct wal_tail *t, const char *to, s
 	if (!buf)
 		return error_set(e, ENOMEM, "cannot hold the torn end of the audit log");
 	while (got < t->bytes) {
-		ssize_t r = pread(w->fd, buf + got, (size_t)t->bytes - got, (off_t)(t->offset + got));
+		ssize_t r =
+			pread(w->fd, buf + got, (size_t)t->bytes - got, (off_t)(t->offset + got));
 
 		if (r <= 0)
 			return error_set(e, r ? errno : EIO, "cannot read the torn end of the log");
@@ -548,11 +557,11 @@ uint64_t wal_room(const struct wal *w)
 int wal_rotation_due(const struct wal *w)
 {
 	uint64_t size = segment_bytes(&w->c);
-	uint64_t reserve = 2 * (uint64_t)WAL_BATCH_MAX < size / 2 ? 2 * (uint64_t)WAL_BATCH_MAX :
-								  size / 2;
+	uint64_t reserve =
+		2 * (uint64_t)WAL_BATCH_MAX < size / 2 ? 2 * (uint64_t)WAL_BATCH_MAX : size / 2;
 
 	return w->staged == 0 && w->durable > w->first &&
-		(w->at + reserve > size || w->durable - w->first >= segment_leaves(&w->c));
+	       (w->at + reserve > size || w->durable - w->first >= segment_leaves(&w->c));
 }
 
 int wal_rotate(struct wal *w, struct error *e)
@@ -561,7 +570,7 @@ int wal_rotate(struct wal *w, struct error *e)
 	int fd;
 
 	if (w->dead || w->staged || !wal_is_prepared(w->logdir))
-		return error_set(e, ENOENT, "the next segment of the audit log is not ready");
+		return fault_set(e, ENOENT, "the next segment of the audit log is not ready");
 	segment_path(path, w->durable);
 	/* The directory must remember the name before a leaf in it can be acknowledged. */
 	if (renameat(w->logdir, WAL_NEXT, w->logdir, path) < 0)
@@ -622,8 +631,8 @@ static int write_batch(struct wal *w)
 	size_t done = 0;
 
 	while (done < w->len) {
-		ssize_t r = w->c.ops.pwrite(
-			w->fd, w->buf + done, w->len - done, (off_t)(w->at + done));
+		ssize_t r =
+			w->c.ops.pwrite(w->fd, w->buf + done, w->len - done, (off_t)(w->at + done));
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -636,14 +645,25 @@ static int write_batch(struct wal *w)
 	return w->c.ops.fdatasync(w->fd);
 }
 
+/* What is written to a file that nobody can find any more is not recorded. */
+static int is_linked(const struct wal *w)
+{
+	struct stat st;
+
+	if (fstat(w->fd, &st) < 0)
+		return 0;
+	errno = ENOENT;
+	return st.st_nlink > 0;
+}
+
 int wal_commit(struct wal *w, struct error *e)
 {
 	if (w->dead)
-		return error_set(e, EIO, "the audit log was given up after an error");
+		return fault_set(e, EIO, "the audit log was given up after an error");
 	if (w->staged == 0)
 		return 0;
 	mark_last(w);
-	if (write_batch(w) < 0) {
+	if (write_batch(w) < 0 || !is_linked(w)) {
 		w->dead = 1;
 		return error_set(e, errno, "cannot make the audit log durable");
 	}

@@ -61,7 +61,8 @@ int wal_remove(int logdir, uint64_t first, struct error *e);
 enum wal_found {
 	WAL_LEAF = 1,
 	WAL_END = 0, /* no more whole batches; wal_scan_next may find more later in a live log */
-	WAL_TORN = -1, /* the bytes behind the last whole batch are neither zero nor a whole batch */
+	WAL_TORN =
+		-1, /* the bytes behind the last whole batch are neither zero nor a whole batch */
 	WAL_ERROR = -2, /* cannot be read at all */
 };
 

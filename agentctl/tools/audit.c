@@ -36,7 +36,8 @@ static int usage(void)
 	fputs("usage: agentctl audit verify [DIR] [--key VKEY|FILE] [--json]\n"
 	      "       agentctl audit tail [-f] [-n N] [--session S] [--kind K] [--verdict V]\n"
 	      "       agentctl audit show INDEX\n"
-	      "verify exits 0 intact, 1 tampered with, 3 something is missing, 4 intact with warnings\n"
+	      "verify exits 0 intact, 1 tampered with, 3 something is missing, 4 intact with "
+	      "warnings\n"
 	      "example: agentctl audit tail -f --verdict deny\n",
 		stderr);
 	return EXIT_USAGE;
@@ -96,11 +97,13 @@ static size_t unchecked(const struct verify_report *r, char text[4][200])
 {
 	size_t n = 0;
 
-	snprintf(text[n++], 200, "seals: %llu in the log, not checked: whoever has the log's key now "
-				 "could have rewritten it",
+	snprintf(text[n++], 200,
+		"seals: %llu in the log, not checked: whoever has the log's key now "
+		"could have rewritten it",
 		(unsigned long long)r->seals);
-	snprintf(text[n++], 200, "witnesses: %llu cosignatures, not checked: an older state of the "
-				 "whole directory would look the same",
+	snprintf(text[n++], 200,
+		"witnesses: %llu cosignatures, not checked: an older state of the "
+		"whole directory would look the same",
 		(unsigned long long)r->cosignatures);
 	snprintf(text[n++], 200, "time: the times are what the recorder's clock said");
 	if (!r->key_pinned)
@@ -121,11 +124,13 @@ static void print_report(const struct verify_report *r)
 		*r->vkey ? r->vkey : "none", r->key_pinned ? " (given)" : "");
 	if (r->has_checkpoint)
 		printf("checkpoint  %llu records, root %s\n", (unsigned long long)r->size, root);
-	printf("structure   records [0, %llu) are intact\n", (unsigned long long)r->structure_prefix);
+	printf("structure   records [0, %llu) are intact\n",
+		(unsigned long long)r->structure_prefix);
 	printf("signature   records [0, %llu) are covered by the log's signature\n",
 		(unsigned long long)r->signed_prefix);
 	if (r->tail)
-		printf("unsigned    %llu more, durable, not signed yet\n", (unsigned long long)r->tail);
+		printf("unsigned    %llu more, durable, not signed yet\n",
+			(unsigned long long)r->tail);
 	if (*r->first_time) {
 		printf("time        ");
 		print_str(r->first_time);
@@ -141,13 +146,13 @@ static void print_report(const struct verify_report *r)
 	if (r->has_bad && r->bad_end == r->first_bad + 1)
 		printf("first bad   record %llu\n", (unsigned long long)r->first_bad);
 	else if (r->has_bad)
-		printf("first bad   one of records %llu to %llu\n", (unsigned long long)r->first_bad,
-			(unsigned long long)r->bad_end - 1);
+		printf("first bad   one of records %llu to %llu\n",
+			(unsigned long long)r->first_bad, (unsigned long long)r->bad_end - 1);
 	for (uint32_t i = 0; i < r->kept; i++) {
 		printf("%s %s: ",
-			r->finding[i].result == VERIFY_TAMPERED	   ? "BAD    "
-				: r->finding[i].result == VERIFY_UNDECIDED ? "MISSING"
-									   : "warning",
+			r->finding[i].result == VERIFY_TAMPERED    ? "BAD    "
+			: r->finding[i].result == VERIFY_UNDECIDED ? "MISSING"
+								   : "warning",
 			r->finding[i].kind);
 		print_str(r->finding[i].text);
 		printf("\n");
@@ -168,12 +173,12 @@ static json_t *findings_json(const struct verify_report *r)
 		char text[ESCAPE_CAP(sizeof f->text)];
 
 		escape_text(text, sizeof text, f->text, strlen(f->text));
-		json_array_append_new(list,
-			json_pack("{s:s,s:i,s:o,s:s}", "kind", f->kind, "result", (int)f->result,
-				"index",
-				f->index == UINT64_MAX ? json_null()
-						       : json_integer((json_int_t)f->index),
-				"text", text));
+		json_array_append_new(
+			list, json_pack("{s:s,s:i,s:o,s:s}", "kind", f->kind, "result",
+				      (int)f->result, "index",
+				      f->index == UINT64_MAX ? json_null()
+							     : json_integer((json_int_t)f->index),
+				      "text", text));
 	}
 	return list;
 }
@@ -222,7 +227,8 @@ static int open_log(const char *dir, struct error *e)
 	int fd = dir_open(dir, e);
 
 	if (fd < 0 && e->code == EACCES)
-		error_set(e, EACCES, "%s: only root and members of group agentd may read the log", dir);
+		error_set(e, EACCES, "%s: only root and members of group agentd may read the log",
+			dir);
 	return fd;
 }
 
@@ -287,7 +293,8 @@ static void source_close(struct source *s)
 	free(s->line);
 }
 
-static int ask_recorder(struct source *s, const struct paths *p, const char *request, struct error *e)
+static int ask_recorder(
+	struct source *s, const struct paths *p, const char *request, struct error *e)
 {
 	char line[4096];
 	int fd = io_connect_unix(p->control);
@@ -410,7 +417,8 @@ static const char *verdict_of(const json_t *o)
 
 static const char *color_of(const struct style *s, const char *kind, const char *verdict)
 {
-	if (strcmp(verdict, "deny") == 0 || strcmp(kind, "kill") == 0 || strcmp(kind, "refused") == 0)
+	if (strcmp(verdict, "deny") == 0 || strcmp(kind, "kill") == 0 ||
+		strcmp(kind, "refused") == 0)
 		return s->red;
 	if (strcmp(verdict, "allow") == 0)
 		return s->green;
@@ -446,9 +454,9 @@ static void put_json(const json_t *v)
 static void put_argv(const json_t *argv)
 {
 	for (size_t i = 0; i < json_array_size(argv) && i < 12; i++)
-		put_text("", json_string_value(json_array_get(argv, i)) ?
-				     json_string_value(json_array_get(argv, i)) :
-				     "?");
+		put_text("", json_string_value(json_array_get(argv, i))
+				     ? json_string_value(json_array_get(argv, i))
+				     : "?");
 }
 
 static void line_request(const json_t *o)
@@ -572,8 +580,8 @@ struct filter {
 static int passes(const struct filter *f, const json_t *o)
 {
 	return (!f->session || strcmp(f->session, text_of(o, "s")) == 0) &&
-		(!f->kind || strcmp(f->kind, text_of(o, "k")) == 0) &&
-		(!f->verdict || strcmp(f->verdict, verdict_of(o)) == 0);
+	       (!f->kind || strcmp(f->kind, text_of(o, "k")) == 0) &&
+	       (!f->verdict || strcmp(f->verdict, verdict_of(o)) == 0);
 }
 
 struct ring { /* the last entries that pass, until the newest is reached */

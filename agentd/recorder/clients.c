@@ -16,8 +16,8 @@
 #include "common/io.h"
 
 #define REQUEST_LINE 4096u
-#define OUT_CAP	     (256u << 10)
-#define STEP	     256u /* entries looked at before others get their turn */
+#define OUT_CAP      (256u << 10)
+#define STEP         256u /* entries looked at before others get their turn */
 #define LAST_MAX     65536u
 #define LOOK_BACK    65536u /* how far back {"last":K} looks for entries the peer may see */
 #define REQUEST_NS   (5ull * 1000000000u) /* to send the request */

@@ -23,6 +23,7 @@
 #include "agentd/recorder/writer.h"
 #include "agentd/role.h"
 #include "audit/dir.h"
+#include "audit/fault.h"
 #include "audit/tlog.h"
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -30,7 +31,7 @@
 
 #define PUBLISH_NS  1000000000ull /* a checkpoint at most this long after a record */
 #define BATCH_COUNT 1024u /* messages taken before a commit */
-#define TICK_MS	    1000 /* for clients that are late */
+#define TICK_MS     1000 /* for clients that are late */
 
 struct recorder {
 	struct paths paths;
@@ -83,8 +84,9 @@ static int create_if_new(struct recorder *r, const char *boot, struct error *e)
 	if (exists != 0)
 		return exists < 0 ? -1 : 0;
 	if (was_created(&r->paths))
-		return error_set(e, ENOENT,
-			"the audit log is missing from %s, and a missing log is not a new log: restore "
+		return fault_set(e, ENOENT,
+			"the audit log is missing from %s, and a missing log is not a new log: "
+			"restore "
 			"it, or remove %s/audit-created to begin again without it",
 			r->paths.audit, r->paths.state);
 	memcpy(when.boot, boot, sizeof when.boot);
@@ -106,7 +108,8 @@ static void add_recovery(struct recorder *r, const struct tlog_recovery *found)
 		return;
 	sodium_bin2hex(sha, sizeof sha, found->torn_sha256, sizeof found->torn_sha256);
 	fprintf(stderr,
-		"recorder: the last write before the crash was torn: %llu bytes, none acknowledged, "
+		"recorder: the last write before the crash was torn: %llu bytes, none "
+		"acknowledged, "
 		"moved to %s\n",
 		(unsigned long long)found->torn_bytes, found->torn_file);
 	if (writer_add(r->writer,
@@ -198,8 +201,7 @@ static int start_publisher(struct recorder *r, struct error *e)
 {
 	if (!r->log)
 		return 0;
-	r->publisher =
-		publisher_start(r->logdir, tlog_signer(r->log), &r->config, r->damage, e);
+	r->publisher = publisher_start(r->logdir, tlog_signer(r->log), &r->config, r->damage, e);
 	if (!r->publisher) {
 		if (e->code != EBADMSG)
 			return -1;
@@ -292,8 +294,7 @@ static void take_from_supervisor(struct recorder *r)
 {
 	int got = wire_recv(ROLE_SUPERVISOR_FD, &r->msg);
 
-	if (got > 0 &&
-		wire_dispatch(from_supervisor, ARRAY_LEN(from_supervisor), r, &r->msg) == 0)
+	if (got > 0 && wire_dispatch(from_supervisor, ARRAY_LEN(from_supervisor), r, &r->msg) == 0)
 		return;
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -310,9 +311,11 @@ static void take_from_broker(struct recorder *r)
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-		if (got <= 0 || wire_dispatch(from_broker, ARRAY_LEN(from_broker), r, &r->msg) < 0) {
+		if (got <= 0 ||
+			wire_dispatch(from_broker, ARRAY_LEN(from_broker), r, &r->msg) < 0) {
 			if (got != 0)
-				fprintf(stderr, "recorder: the broker's channel is dropped: bad message\n");
+				fprintf(stderr,
+					"recorder: the broker's channel is dropped: bad message\n");
 			lose_peer(r);
 			return;
 		}

@@ -29,7 +29,8 @@ struct writer {
 	int publish; /* a committed batch wants it */
 	int publish_next; /* the batch wants it */
 	int low; /* no next segment: said on stderr */
-	size_t committed, answers; /* answer[0..committed) may be sent; the rest waits for the commit */
+	size_t committed,
+		answers; /* answer[0..committed) may be sent; the rest waits for the commit */
 	struct answer answer[ANSWERS_MAX];
 	size_t records, bytes; /* of the message in hand, encoded */
 	size_t len[RECORDS_MAX];
@@ -159,8 +160,8 @@ static int encode(struct writer *w, const char *json, size_t n, int *essential, 
 
 	if (w->records == RECORDS_MAX || WAL_BATCH_MAX - w->bytes < ENTRY_MAX)
 		return error_set(e, 0, "too many records in one append");
-	len = record_encode(json, n, RECORD_FROM_BROKER, tlog_next(w->log) + w->records, &when, to,
-		&needed, e);
+	len = record_encode(
+		json, n, RECORD_FROM_BROKER, tlog_next(w->log) + w->records, &when, to, &needed, e);
 	if (len == 0)
 		return -1;
 	*essential &= needed;

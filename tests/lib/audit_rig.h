@@ -19,7 +19,7 @@
 #include "audit/tree.h"
 #include "common/io.h"
 
-#define VECTORS	      "tests/vectors/audit/"
+#define VECTORS       "tests/vectors/audit/"
 #define VECTOR_ORIGIN "agentlog.example/dev1"
 
 static inline void run_quietly(const char *prog, const char *a, const char *b, const char *c)

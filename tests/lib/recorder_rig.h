@@ -41,9 +41,8 @@ static inline int rig_make(struct rig *r)
 	snprintf(r->root, sizeof r->root, "/tmp/agentd-audit-XXXXXX");
 	if (!mkdtemp(r->root) || chmod(r->root, 0755) < 0)
 		return -1;
-	for (const char *const *d =
-			(const char *const[]){"var", "var/lib", "var/lib/agentd", "var/lib/agentd/audit",
-				"run", "run/agentd", "etc", NULL};
+	for (const char *const *d = (const char *const[]){"var", "var/lib", "var/lib/agentd",
+		     "var/lib/agentd/audit", "run", "run/agentd", "etc", NULL};
 		*d; d++) {
 		snprintf(p, sizeof p, "%s/%s", r->root, *d);
 		if (mkdir(p, 0755) < 0)
@@ -86,8 +85,7 @@ static inline int rig_start(struct rig *r)
 	got = wire_recv(r->sup, &r->m);
 	if (got <= 0 || r->m.h.type != MSG_HELLO)
 		return 1;
-	if (wire_pair(chan, NULL) < 0 ||
-		wire_send(r->sup, MSG_PEER, 0, NULL, 0, &chan[1], 1) < 0)
+	if (wire_pair(chan, NULL) < 0 || wire_send(r->sup, MSG_PEER, 0, NULL, 0, &chan[1], 1) < 0)
 		return -1;
 	close(chan[1]);
 	r->peer = chan[0];
