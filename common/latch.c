@@ -619,8 +619,11 @@ static int private_image(struct image **m)
 	void *p =
 		mmap(NULL, sizeof **m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	*m = p == MAP_FAILED ? NULL : p;
-	return *m ? 0 : -1;
+	*m = NULL;
+	if (p == MAP_FAILED)
+		return -1;
+	*m = p;
+	return 0;
 }
 
 /* A damaged file is not touched. The caller gets private memory, in which latches can be set but
