@@ -18,13 +18,14 @@
 #include "common/io.h"
 #include "supervisor/supervisor.h"
 
-#define LINE_MAX_BYTES  4096
-#define CLIENTS_MAX     2048
-#define CLIENTS_PER_UID 640
-#define WAITING_PER_UID 32 /* connections that have not said their verb */
-#define VERB_WITHIN     (5 * 1000000000ull)
-#define PLAN_WITHIN     (20 * 1000000000ull)
-#define RUN_FDS         4
+#define LINE_MAX_BYTES   4096
+#define CLIENTS_MAX      2048
+#define CLIENTS_FOR_ROOT 64
+#define CLIENTS_PER_UID  640
+#define WAITING_PER_UID  32 /* connections that have not said their verb */
+#define VERB_WITHIN      (5 * 1000000000ull)
+#define PLAN_WITHIN      (20 * 1000000000ull)
+#define RUN_FDS          4
 
 enum client_state { C_LINE, C_PLAN, C_RUN };
 
@@ -560,10 +561,15 @@ static ssize_t take_line(const struct client *c, char *line, int *fds, size_t *n
 		return n == 0 || n == LINE_MAX_BYTES ? -1 : 0;
 	*nfds = RUN_FDS;
 	n = io_recv_fds(c->fd, line, (size_t)(lf - line) + 1, fds, nfds, MSG_DONTWAIT);
-	if (n <= 0 || line[n - 1] != '\n')
-		return -1;
-	line[n - 1] = 0;
-	return n;
+	if (n > 0 && line[n - 1] == '\n') {
+		line[n - 1] = 0;
+		return n;
+	}
+	/* A line sent in pieces with descriptors in between. */
+	for (size_t i = 0; n > 0 && i < *nfds; i++)
+		close(fds[i]);
+	*nfds = 0;
+	return -1;
 }
 
 static void client_event(void *arg, uint32_t events)
@@ -602,7 +608,9 @@ static int too_many(uid_t uid)
 		mine++;
 		waiting += c->state == C_LINE;
 	}
-	return nclients >= CLIENTS_MAX || mine >= CLIENTS_PER_UID || waiting >= WAITING_PER_UID;
+	/* The last places are root's: no crowd of users keeps it out. */
+	return nclients >= CLIENTS_MAX - (uid ? CLIENTS_FOR_ROOT : 0) || mine >= CLIENTS_PER_UID ||
+	       waiting >= WAITING_PER_UID;
 }
 
 static void accept_one(int fd)

@@ -423,6 +423,17 @@ static int find_programs(struct error *e)
 	return find_program(self, "agentctl", sup.agentctl, sizeof sup.agentctl, e);
 }
 
+/* A sandbox holds half a dozen descriptors, a client one. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
 static int start(const char *root, struct error *e)
 {
 	if (geteuid() != 0)
@@ -432,6 +443,7 @@ static int start(const char *root, struct error *e)
 	if (paths_init(&sup.paths, root, e) < 0 || find_programs(e) < 0 || loop_init(e) < 0 ||
 		make_directories(e) < 0 || take_lock(e) < 0)
 		return -1;
+	raise_descriptor_limit();
 	find_users();
 	identity_init(sup.paths.agent_uid_base);
 	sup.latches = latch_open(sup.paths.latches, e);
