@@ -121,7 +121,7 @@ def test_starting(inst):
             p.communicate(timeout=20)
             assert p.returncode != 0, "a sandbox ran through a kill of everything"
         assert not members(inst)
-        inst.ctl("run", "--", "true").failed(text="unlatch")
+        inst.latched("anything")
         inst.ctl("unlatch", "--all").ok()
 
 
@@ -132,8 +132,10 @@ def test_other_users_live_on(inst):
     inst.detach("a2", "sleep", "1000")
     inst.detach("b1", "sleep", "1000", user="bob")
     inst.ctl("kill", "--all").ok()
-    assert not inst.running("a1") and not inst.running("a2") and inst.running("b1", "bob")
-    inst.run("true", options=["--name", "quite-another"]).failed(text="unlatch")
+    inst.wait_gone("a1")
+    inst.wait_gone("a2")
+    assert inst.running("b1", "bob")
+    inst.latched("quite-another")
     inst.run("true", user="bob").ok()
 
 
@@ -142,10 +144,10 @@ def test_latch(inst):
     inst.detach("web", "sleep", "1000")
     inst.ctl("kill", "web", "--reason", "no").ok()
     inst.wait_gone("web")
-    inst.run("true", options=["--name", "web"]).failed(text="unlatch")
-    inst.run("true", options=["--name", "other"]).failed(text="unlatch")
+    inst.latched("web")
+    inst.latched("other")
     inst.mkdir(inst.home() + "/elsewhere")
-    inst.ctl("run", "--name", "other", "--", "true", cwd=inst.home() + "/elsewhere").ok()
+    inst.ctl("run", "--name", "third", "--", "true", cwd=inst.home() + "/elsewhere").ok()
     assert "web" in inst.ctl("latches").ok().out
     inst.ctl("unlatch", "web", user="bob").failed()
     inst.ctl("unlatch", "web").ok()
@@ -160,10 +162,10 @@ def test_latch_survives_restart(inst):
     inst.proc.wait()
     inst.assert_nothing_left(20)
     inst.start()
-    inst.run("true", options=["--name", "web"]).failed(text="unlatch")
+    inst.latched("web")
     inst.stop()
     inst.start()
-    inst.run("true", options=["--name", "web"]).failed(text="unlatch")
+    inst.latched("web")
 
 
 def test_damaged_latches(inst):
@@ -183,7 +185,7 @@ def test_damaged_latches(inst):
 def test_kill_before_it_runs(inst):
     """kill of a name that does not run still latches it"""
     inst.ctl("kill", "later")
-    inst.run("true", options=["--name", "later"]).failed(text="unlatch")
+    inst.latched("later")
 
 
 @limit(120)
@@ -204,7 +206,7 @@ def test_daemons_stuck(inst):
     finally:
         for pid in stuck:
             os.kill(pid, signal.SIGCONT)
-    inst.run("true", options=["--name", "web"]).failed(text="unlatch")
+    inst.latched("web")
 
 
 def test_direct(inst):
@@ -221,7 +223,7 @@ def test_direct(inst):
     finally:
         for pid in [killer, inst.proc.pid]:
             os.kill(pid, signal.SIGCONT)
-    inst.run("true", options=["--name", "web"]).failed(text="unlatch")
+    inst.latched("web")
 
 
 def small_state(root):
@@ -251,7 +253,7 @@ def test_disk_full(inst):
     assert not members(inst), result
     inst.run("true", options=["--name", "another"]).failed()
     os.unlink(inst.state_dir + "/fill")
-    inst.run("true", options=["--name", "web"]).failed(text="unlatch")
+    inst.latched("web")
     wait_until(lambda: inst.ctl("unlatch", "web").code == 0, 15, "unlatch")
     wait_until(lambda: inst.run("true").code == 0, 30, "a launch after space came back")
     inst.ctl("audit", "verify", user="root").ok()

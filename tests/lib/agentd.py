@@ -430,6 +430,15 @@ class Instance:
                                  + self.logs())
         return p
 
+    def latched(self, name, user="alice", options=()):
+        """Asserts that no sandbox of that name starts, and that the refusal says it is latched (in
+        the first moment after a kill it may say that the name is still in use)."""
+        def refusal():
+            result = self.run("true", user=user, options=["--name", name, *options])
+            assert result.code != 0, f"{name} started although it is latched: {result}"
+            return "unlatch" in result.err
+        wait_until(refusal, 5, f"{name} is refused because of its latch")
+
     def wait_gone(self, name, user="alice"):
         """Waits until a sandbox whose processes are dead has left the supervisor's list, too."""
         wait_until(lambda: (USERS[user], name) not in self.ps(), 10, f"{name} is gone")
