@@ -164,7 +164,7 @@ static int await_start(struct run *r)
 }
 
 /* After the start, until the end. Returns the exit code. */
-static int stay(const struct ctl *c, struct run *r)
+static int stay(const struct ctl *c, struct run *r, int broker)
 {
 	struct outcome o;
 
@@ -176,7 +176,7 @@ static int stay(const struct ctl *c, struct run *r)
 		return CTL_OK;
 	}
 	if (r->o.terminal) {
-		terminal_join(c, r->name, &r->control, &r->keys, &o);
+		terminal_join(c, r->name, broker, &r->control, &r->keys, &o);
 	} else {
 		relay_signals(r->control.fd, r->name);
 		relay_run(&r->relay, &r->control, &o);
@@ -188,7 +188,7 @@ static int start(struct ctl *c, struct run *r)
 {
 	cleanup_close int request = -1;
 	struct error e;
-	int code;
+	int code, broker = -1;
 
 	if (!r->o.terminal && relay_open(&r->relay, &e) < 0)
 		return ctl_error(&e);
@@ -199,8 +199,10 @@ static int start(struct ctl *c, struct run *r)
 		return ctl_error(&e);
 	if (!r->o.terminal)
 		relay_sent(&r->relay);
+	else if (!r->o.detached)
+		broker = terminal_prepare(c);
 	code = await_start(r);
-	return code ? code : stay(c, r);
+	return code ? code : stay(c, r, broker);
 }
 
 static int run_run(struct ctl *c, int argc, char **argv)

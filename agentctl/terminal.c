@@ -31,6 +31,7 @@ struct join {
 	struct ctl_lines *control; /* NULL: attach */
 	struct ctl_lines rpc; /* fd -1: lost */
 	int master; /* -1: none */
+	int asked; /* the request to attach is on its way */
 	int hung_up; /* nobody has the pty open at the moment */
 	int final; /* the outcome is the supervisor's own */
 	struct detach_keys keys;
@@ -48,7 +49,7 @@ static void lose_broker(struct join *j)
 	if (j->rpc.fd >= 0)
 		close(j->rpc.fd);
 	j->master = j->rpc.fd = -1;
-	j->hung_up = 0;
+	j->asked = j->hung_up = 0;
 	j->input_n = 0;
 }
 
@@ -132,6 +133,25 @@ static int print_replay(struct join *j, int64_t left, struct error *e)
 	return 0;
 }
 
+/* Connects and asks for the broker. The fd, or -1 with *e. */
+static int open_rpc(const struct ctl *c, struct error *e)
+{
+	cleanup_close int fd = ctl_connect(c, c->paths.control, e);
+
+	if (fd < 0)
+		return -1;
+	if (io_send_fds(fd, "RPC\n", 4, NULL, 0, 0) < 0)
+		return error_set(e, errno, "cannot write to agentd");
+	return take_fd(&fd);
+}
+
+int terminal_prepare(const struct ctl *c)
+{
+	struct error e;
+
+	return open_rpc(c, &e);
+}
+
 static int ask_attach(struct join *j, struct error *e)
 {
 	char request[160];
@@ -140,12 +160,15 @@ static int ask_attach(struct join *j, struct error *e)
 		"\n",
 		j->name);
 
-	j->rpc.fd = ctl_connect(j->c, j->c->paths.control, e);
+	if (j->asked)
+		return 0;
+	if (j->rpc.fd < 0)
+		j->rpc.fd = open_rpc(j->c, e);
 	if (j->rpc.fd < 0)
 		return -1;
-	if (io_send_fds(j->rpc.fd, "RPC\n", 4, NULL, 0, 0) < 0 ||
-		io_send_fds(j->rpc.fd, request, (size_t)n, NULL, 0, 0) < 0)
+	if (io_send_fds(j->rpc.fd, request, (size_t)n, NULL, 0, 0) < 0)
 		return error_set(e, errno, "cannot write to agentd");
+	j->asked = 1;
 	return 0;
 }
 
@@ -303,7 +326,7 @@ static void relay_once(struct join *j)
 		(void)move_output(j);
 	if (p[0].revents && j->o->kind == OUTCOME_NONE)
 		take_input(j);
-	if (j->input_n && j->o->kind == OUTCOME_NONE)
+	if (j->input_n) /* also what was typed before the detach keys */
 		move_input(j);
 	if (p[2].revents && j->o->kind == OUTCOME_NONE)
 		take_control(j);
@@ -339,11 +362,13 @@ static void attach_again(struct join *j)
 /* The first attach of a run or of `agentctl attach`. */
 static int first_attach(struct join *j)
 {
+	int refused, prepared = j->rpc.fd >= 0;
 	struct error e;
-	int refused;
 
 	if (attach(j, &refused, &e) == 0)
 		return 0;
+	if (prepared && !refused && attach(j, &refused, &e) == 0)
+		return 0; /* the prepared connection went to a broker that is gone */
 	/* A short command has ended already: then the supervisor says how. */
 	if (j->control && readable(j->control->fd, refused ? VERDICT_MS : 0)) {
 		take_control(j);
@@ -374,7 +399,7 @@ static void relay(struct join *j)
 	}
 }
 
-void terminal_join(const struct ctl *c, const char *name, struct ctl_lines *control,
+void terminal_join(const struct ctl *c, const char *name, int broker, struct ctl_lines *control,
 	const struct detach_keys *keys, struct outcome *o)
 {
 	static struct join j; /* large, and once a process */
@@ -387,10 +412,12 @@ void terminal_join(const struct ctl *c, const char *name, struct ctl_lines *cont
 	j.control = control;
 	j.keys = *keys;
 	j.o = o;
-	j.master = j.rpc.fd = -1;
+	j.master = -1;
+	j.rpc.fd = broker;
 	snprintf(farewell, sizeof farewell,
 		"agentctl: left %s, which goes on; back to it: agentctl attach %s\n", name, name);
 	tty_farewell(farewell);
+	(void)ask_attach(&j, &e); /* first of all: see terminal_prepare */
 	if (tty_enter(&e) < 0) {
 		o->kind = OUTCOME_LOST;
 		snprintf(o->text, sizeof o->text, "%.500s", e.text);

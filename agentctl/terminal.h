@@ -7,10 +7,14 @@
 #include "agentctl/outcome.h"
 #include "agentctl/verbs.h"
 
-/* Joins the terminal to the sandbox until one of them ends or the person leaves. control: the
- * connection on which the supervisor reports the end (of `run`), or NULL. Fills *o; the terminal is
- * restored when it returns. */
-void terminal_join(const struct ctl *c, const char *name, struct ctl_lines *control,
+/* A connection to the broker for a terminal_join that follows: `run` opens it while the sandbox starts,
+ * so that a command which ends at once is attached to before it does. -1: none, which is no error. */
+int terminal_prepare(const struct ctl *c);
+
+/* Joins the terminal to the sandbox until one of them ends or the person leaves. broker: from
+ * terminal_prepare (taken over), or -1. control: the connection on which the supervisor reports the end
+ * (of `run`), or NULL. Fills *o; the terminal is restored when it returns. */
+void terminal_join(const struct ctl *c, const char *name, int broker, struct ctl_lines *control,
 	const struct detach_keys *keys, struct outcome *o);
 
 #endif

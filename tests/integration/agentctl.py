@@ -535,7 +535,7 @@ def test_detach_keys():
     assert t.wait() == 0 and "left web" in t.text
     t = Terminal(fake, "attach", "--detach-keys", "ctrl-a,ctrl-q,x", "web")
     t.expect("up|")
-    t.type("\x1cd\x01\x11x")
+    t.type("\x1bd\x01\x11x")
     assert t.wait() == 0 and "left web" in t.text
     os.kill(fake.pid, signal.SIGKILL)
 
