@@ -16,6 +16,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "supervisor/killer/killer.h"
 #include "supervisor/supervisor.h"
 
 #define LINE_MAX_BYTES   4096
@@ -295,7 +296,7 @@ static void verb_unlatch(struct client *c, const char *arg)
 		uid = latch_owner(name);
 		n = uid == (uid_t)-1 ? 0 : latch_clear(sup.latches, uid, name);
 	}
-	latch_sync(sup.latches);
+	wire_send(sup.killer, KILLER_SYNC, 0, NULL, 0, NULL, 0); /* its child waits for the disk */
 	if (n)
 		note_human(c, EVENT_UNLATCH, NULL, uid, name);
 	reply(c, "OK %u", n);

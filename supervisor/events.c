@@ -95,7 +95,8 @@ static int pending(unsigned slot, uint64_t at_ns)
 	return 0;
 }
 
-static void add_receipt(unsigned slot, const struct latch_entry *l)
+/* One kill, known from the killer's message or from the table. */
+void event_receipt(unsigned slot, const struct latch_entry *l)
 {
 	struct msg_event ev = {.kind = EVENT_KILL,
 		.uid = l->uid,
@@ -107,6 +108,12 @@ static void add_receipt(unsigned slot, const struct latch_entry *l)
 		.unconfirmed = l->unconfirmed,
 		.took_us = l->took_us};
 
+	struct latch_entry now;
+
+	if (pending(slot, l->at_ns) ||
+		(latch_get(sup.latches, slot, &now) && now.at_ns == l->at_ns &&
+			!(now.flags & LATCH_UNLOGGED)))
+		return; /* on its way to the log, or there */
 	snprintf(ev.name, sizeof ev.name, "%s", l->flags & LATCH_ALL ? "*" : l->name);
 	snprintf(ev.text, sizeof ev.text, "%s", l->reason);
 	memcpy(ev.sig, l->sig, sizeof ev.sig);
@@ -119,8 +126,7 @@ void event_receipts(void)
 	struct latch_entry l;
 
 	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
-		if (latch_get(sup.latches, i, &l) && (l.flags & LATCH_UNLOGGED) &&
-			!pending(i, l.at_ns))
-			add_receipt(i, &l);
+		if (latch_get(sup.latches, i, &l) && (l.flags & LATCH_UNLOGGED))
+			event_receipt(i, &l);
 	}
 }

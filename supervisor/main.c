@@ -225,9 +225,12 @@ static int on_pong(void *ctx, struct wire_msg *m)
 
 static int on_receipt(void *ctx, struct wire_msg *m)
 {
+	struct killer_receipt *r = (struct killer_receipt *)(void *)m->payload;
+
 	(void)ctx;
-	(void)m;
-	event_receipts(); /* from the table, which is the truth */
+	r->entry.name[sizeof r->entry.name - 1] = 0;
+	r->entry.reason[sizeof r->entry.reason - 1] = 0;
+	event_receipt(r->slot, &r->entry);
 	return 0;
 }
 
@@ -321,6 +324,7 @@ static void killer_tick(uint64_t now)
 	last = now;
 	wire_send(sup.killer, KILLER_HEARTBEAT, 0, NULL, 0, NULL, 0);
 	wire_send(sup.killer, KILLER_PING, now, NULL, 0, NULL, 0);
+	event_receipts(); /* also of a kill --direct, or one whose message was lost */
 	if (now - killer_pong > KILLER_SILENT)
 		kill(sup.killer_pid, SIGKILL); /* the end of file on its socket restarts it */
 }

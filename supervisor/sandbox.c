@@ -342,9 +342,11 @@ static int fill_from_plan(struct sandbox *s, const struct plan_header *p, struct
 	if (!s->workspace)
 		return error_set(e, ENOMEM, "no memory for another sandbox");
 	hash_identity(s);
+	if (check_latch(s, e) < 0)
+		return -1;
 	if (sandbox_find(s->owner.uid, s->name))
 		return error_set(e, 0, "%s is already running: choose another --name", s->name);
-	return check_latch(s, e);
+	return 0;
 }
 
 static int make_sockets(struct sandbox *s, int *inner, struct error *e)

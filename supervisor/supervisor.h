@@ -97,6 +97,7 @@ int recorder_send(uint16_t type, uint64_t id, const void *p, size_t n, const int
 void event_note(const struct msg_event *ev); /* kept until the broker says it is recorded */
 void event_recorded(uint64_t id);
 void events_resend(void); /* to a new broker */
+void event_receipt(unsigned slot, const struct latch_entry *l);
 void event_receipts(void); /* kills in the latch table that are not in the log yet */
 __attribute__((format(printf, 3, 4))) void event_text(
 	enum event_kind kind, uid_t owner, const char *fmt, ...);

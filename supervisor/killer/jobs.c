@@ -23,6 +23,13 @@ static struct client *client_of(struct killer *k, const struct job *j)
 	return c && c->state == CLIENT_WAITING && c->serial == j->client_serial ? c : NULL;
 }
 
+void killer_sync(struct killer *k)
+{
+	if (write(k->sync_fd, "s", 1) < 0) {
+		/* Full: it has enough to do. Dead: the kernel writes the table back by itself. */
+	}
+}
+
 static void report(struct killer *k, const struct job *j, const char *state)
 {
 	struct killer_receipt r = {
@@ -30,9 +37,7 @@ static void report(struct killer *k, const struct job *j, const char *state)
 	struct client *c = client_of(k, j);
 
 	killer_tell(k, KILLER_RECEIPT, 0, &r, sizeof r);
-	if (write(k->sync_fd, "s", 1) < 0) {
-		/* Full: it has enough to do. Dead: the kernel writes the table back by itself. */
-	}
+	killer_sync(k);
 	if (c)
 		client_send(c, "KILLED %u/%s tasks=%u us=%" PRIu64 " state=%s\n", j->e.uid,
 			*j->e.name ? j->e.name : "*", j->e.tasks, j->e.took_us, state);

@@ -72,7 +72,15 @@ static int on_ping(void *ctx, struct wire_msg *m)
 	return 0;
 }
 
+static int on_sync(void *ctx, struct wire_msg *m)
+{
+	(void)m;
+	killer_sync(ctx);
+	return 0;
+}
+
 static const struct wire_rule from_supervisor[] = {
+	{.type = KILLER_SYNC, .handle = on_sync},
 	{.type = KILLER_HEARTBEAT, .handle = on_heartbeat},
 	{.type = KILLER_PING, .handle = on_ping},
 };

@@ -29,6 +29,7 @@ struct killer_config {
 enum killer_msg {
 	KILLER_HEARTBEAT = 64, /* supervisor → killer, empty: every second */
 	KILLER_PING, /* supervisor → killer, empty */
+	KILLER_SYNC, /* supervisor → killer, empty: write the latch table to disk soon */
 	KILLER_PONG, /* killer → supervisor, empty, the ping's id */
 	KILLER_READY, /* killer → supervisor, empty: kill.sock is served from now on */
 	KILLER_RECEIPT, /* killer → supervisor, struct killer_receipt: to be logged. Lost when the
