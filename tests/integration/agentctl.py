@@ -2,11 +2,13 @@
 signals, terminal modes, detach and attach, exit codes, what is shown. No sandbox, no root."""
 import array
 import fcntl
+import functools
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -40,12 +42,27 @@ def read_request(fd):
     return entries
 
 
+folders = []  # of every Fake; removed when a test ends
+
+
+def tidy(test):
+    @functools.wraps(test)
+    def tidied():
+        try:
+            test()
+        finally:
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+    return tidied
+
+
 class Fake:
     """A supervisor and a broker, a thread for each connection: RUN starts the command as it is,
     with no sandbox. `answer` maps a verb to what is answered instead."""
 
     def __init__(self, **answer):
         self.dir = tempfile.mkdtemp(prefix="fake-")
+        folders.append(self.dir)
         os.makedirs(self.dir + "/run/agentd")
         os.makedirs(self.dir + "/w")
         self.listener = socket.socket(socket.AF_UNIX)
@@ -252,6 +269,7 @@ class Terminal:
 
 # ---- piped runs ---------------------------------------------------------------------------------
 
+@tidy
 def test_passes_streams_and_code():
     """A piped run passes plain descriptors on as they are and returns the command's exit code"""
     fake = Fake()
@@ -263,6 +281,7 @@ def test_passes_streams_and_code():
     assert (code, out) == (0, "") and fake.passed[0] == "/dev/null"
 
 
+@tidy
 def test_request():
     """The request has the command, the places, the documents, the environment and the facts"""
     fake = Fake()
@@ -291,6 +310,7 @@ def test_request():
     assert b"branch=fix/x" in r["fact"] and b"TERM=xterm" in r["env"], r
 
 
+@tidy
 def test_terminal_is_never_passed():
     """Of a terminal the command gets a pipe, whichever of its descriptors it is"""
     fake = Fake()
@@ -304,6 +324,7 @@ def test_terminal_is_never_passed():
     assert all("/dev/pts" not in p for p in fake.passed), fake.passed
 
 
+@tidy
 def test_directory_and_device_are_never_passed():
     """Of a directory or a device as standard input the command gets an empty pipe"""
     fake = Fake()
@@ -315,6 +336,7 @@ def test_directory_and_device_are_never_passed():
     assert (code, out) == (0, "\0" * 100000) and fake.passed[0].startswith("pipe:"), fake.passed
 
 
+@tidy
 def test_closed_descriptors():
     """Descriptors that are closed do not get mixed up with files that agentctl opens"""
     fake = Fake()
@@ -325,6 +347,7 @@ def test_closed_descriptors():
     assert fake.passed == ["/dev/null"] * 3, fake.passed
 
 
+@tidy
 def test_big_streams_through_pipes():
     """Megabytes go through the relays whole, both ways at once"""
     fake = Fake()
@@ -351,6 +374,7 @@ def test_big_streams_through_pipes():
     assert t.text.split() == want
 
 
+@tidy
 def test_signals_are_forwarded():
     """INT, TERM, HUP, QUIT, USR1 and WINCH reach the command of a piped run"""
     for name, code in (("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131), ("USR1", 138)):
@@ -365,6 +389,7 @@ def test_signals_are_forwarded():
         assert "SIGNAL " + name in fake.heard
 
 
+@tidy
 def test_ctrl_c_of_a_half_terminal():
     """Ctrl-C typed while output goes to a pipe reaches the command, and an ignored one stays so"""
     fake = Fake()
@@ -381,6 +406,7 @@ def test_ctrl_c_of_a_half_terminal():
     assert p.wait(10) == 0
 
 
+@tidy
 def test_reader_that_leaves():
     """When nobody reads the output any more the command gets SIGPIPE, as in a shell"""
     fake = Fake()
@@ -392,6 +418,7 @@ def test_reader_that_leaves():
 
 # ---- how it ends --------------------------------------------------------------------------------
 
+@tidy
 def test_exit_codes():
     """Refused is 1, killed the reported code, agentd lost 125; each says why"""
     cases = (("ERR no policy allows it\n", 1, "no policy allows it"),
@@ -408,6 +435,7 @@ def test_exit_codes():
         assert code == want and re.search(text, err) and "\x1b" not in err, (answer, code, err)
 
 
+@tidy
 def test_usage_errors():
     """A wrong command line is exit 2 with one line that says what is wrong"""
     fake = Fake()
@@ -426,6 +454,7 @@ def test_usage_errors():
         assert code == 2 and (re.search(right, err) or wrong == "lst"), (wrong, err)
 
 
+@tidy
 def test_workspace_refusals():
     """The whole system, the home directory and what is above it are no workspaces"""
     fake = Fake()
@@ -435,6 +464,7 @@ def test_workspace_refusals():
     assert not fake.heard
 
 
+@tidy
 def test_unreadable_policy_starts_nothing():
     """A policy that is too large, no file or not there starts nothing"""
     fake = Fake()
@@ -451,6 +481,7 @@ def test_unreadable_policy_starts_nothing():
 
 # ---- terminals ----------------------------------------------------------------------------------
 
+@tidy
 def test_terminal_round():
     """On a terminal: raw while it runs, size, keys and output pass, restored at the end"""
     fake = Fake()
@@ -463,6 +494,7 @@ def test_terminal_round():
     assert t.wait() == 3 and t.restored()
 
 
+@tidy
 def test_short_command_shows_its_output():
     """A command that ends at once shows all its output and its code"""
     for _ in range(5):
@@ -472,6 +504,7 @@ def test_short_command_shows_its_output():
         assert "first-and-last" in t.text and t.restored(), t.text
 
 
+@tidy
 def test_resize():
     """The pty follows the terminal's size"""
     fake = Fake()
@@ -485,6 +518,7 @@ def test_resize():
     assert t.wait() == 130 and t.restored()
 
 
+@tidy
 def test_restored_after_signals():
     """However agentctl ends (TERM, HUP, INT, SEGV, ABRT), the terminal's mode is as before"""
     for sig in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGSEGV, signal.SIGABRT):
@@ -503,6 +537,7 @@ def test_restored_after_signals():
         os.kill(fake.pid, signal.SIGKILL)
 
 
+@tidy
 def test_detach_and_attach():
     """Ctrl-\\ d leaves the sandbox running; attach shows what was printed meanwhile and goes on"""
     fake = Fake()
@@ -520,6 +555,7 @@ def test_detach_and_attach():
     assert again.wait() == 6 and again.restored()
 
 
+@tidy
 def test_detach_keys():
     """The detach sequence can be chosen; twice sends it once; the kitty keyboard form counts"""
     fake = Fake()
@@ -540,6 +576,7 @@ def test_detach_keys():
     os.kill(fake.pid, signal.SIGKILL)
 
 
+@tidy
 def test_taken_over():
     """A second attach takes the terminal; the first says so and ends, its mode restored"""
     fake = Fake()
@@ -552,6 +589,7 @@ def test_taken_over():
     assert other.wait() == 4
 
 
+@tidy
 def test_broker_restarts():
     """When the broker is lost and comes back, agentctl attaches again by itself"""
     fake = Fake()
@@ -564,6 +602,7 @@ def test_broker_restarts():
     assert t.wait() == 8 and t.restored()
 
 
+@tidy
 def test_stopped_and_continued():
     """kill -TSTP stops agentctl with the terminal restored; CONT takes it back"""
     fake = Fake()
@@ -578,6 +617,7 @@ def test_stopped_and_continued():
     assert t.wait() == 2 and t.restored()
 
 
+@tidy
 def test_killed_and_lost():
     """The reason of an end is on stderr, escaped; a lost supervisor is 125"""
     fake = Fake()
@@ -590,6 +630,7 @@ def test_killed_and_lost():
     assert t.wait() == 0  # the broker's word counts when the supervisor has none
 
 
+@tidy
 def test_much_output_and_input():
     """A flood of output arrives whole while keys go the other way"""
     fake = Fake()
@@ -600,6 +641,7 @@ def test_much_output_and_input():
     assert numbers == [str(i) for i in range(1, 100001)], len(numbers)
 
 
+@tidy
 def test_detached_run():
     """--detach prints the name, needs no terminal and returns at once"""
     fake = Fake()
@@ -616,6 +658,7 @@ ROWS = ("web\t0\tclaude-code\trunning\t77\t1\ts-1\t/w/\u202eevil\x1b[31m\n"
         "/home/someone/src/github.com/organisation/project/sub\n.\n")
 
 
+@tidy
 def test_ps():
     """ps shows a table, or short lines on a narrow terminal; text of others is escaped"""
     fake = Fake(PS=ROWS)
@@ -637,6 +680,7 @@ def test_ps():
     assert Fake(PS=ROWS[:-2]).ctl("ps")[0] == 125
 
 
+@tidy
 def test_show_freeze_thaw():
     """show, freeze and thaw say what the supervisor says"""
     fake = Fake(SHOW="name\tweb\nowner\t7\nworkspace\t/w\x1b\n.\n", FREEZE="OK\n",
@@ -653,6 +697,7 @@ def test_show_freeze_thaw():
     assert code == 1 and err == "agentctl: no\n", err
 
 
+@tidy
 def test_no_daemon():
     """Without a daemon each verb ends with 125 and says how to start it"""
     with tempfile.TemporaryDirectory() as folder:
