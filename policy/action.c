@@ -71,7 +71,7 @@ static int inside(const struct root *r, const char *p, size_t n)
 	return n >= r->len && memcmp(p, r->path, r->len) == 0 && (n == r->len || p[r->len] == '/');
 }
 
-/* The root whose name a path has: the innermost one. NULL: none, the path keeps its absolute form. */
+/* The root whose name a path has: the innermost one. NULL: none, it keeps its absolute form. */
 static const struct root *root_of(const struct mapper *m, const char *p, size_t n)
 {
 	const struct root *best = NULL;
@@ -251,9 +251,10 @@ static int place(struct mapper *m, const char *path, const char **out, size_t *l
 
 static int mapper_init(struct mapper *m, const struct action_places *p, struct error *e)
 {
-	m->root[0].name = "ws:";
-	m->root[1].name = "home:";
-	m->root[2].name = "tmp:";
+	m->root[0] = (struct root){"ws:", "", 0};
+	m->root[1] = (struct root){"home:", "", 0};
+	m->root[2] = (struct root){"tmp:", "", 0};
+	m->cwd = "";
 	if (place(m, p->ws, &m->root[0].path, &m->root[0].len, e) ||
 		place(m, p->home, &m->root[1].path, &m->root[1].len, e) ||
 		place(m, p->tmp, &m->root[2].path, &m->root[2].len, e) ||

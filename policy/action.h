@@ -1,6 +1,7 @@
 /* The canonical action: the one form in which everything that needs a decision is put before policy
- * is asked, so that one thing has one spelling. Made by the broker at the edge (and by policy tests);
- * read by policy_decide. Pure: no file is looked at, so symbolic links are NOT resolved here.
+ * is asked, so that one thing has one spelling. Made by the broker at the edge (and by policy
+ * tests); read by policy_decide. Pure: no file is looked at, so symbolic links are NOT resolved
+ * here.
  *
  * What cannot be put into canonical form is not decided at all: the caller denies, with the reason
  * that *e gives ("not canonical: …"). */
@@ -57,18 +58,18 @@ struct action_arg {
 	size_t len;
 };
 
-/* What a text begins with and which pairs of bytes it has: lets policy_decide pass over patterns that
- * cannot match. Made with the action; of no use to callers. */
+/* What a text begins with and which pairs of bytes it has: lets policy_decide pass over patterns
+ * that cannot match. Made with the action; of no use to callers. */
 struct action_index {
 	uint64_t head; /* the first 8 bytes */
 	uint64_t pairs[4]; /* a filter of 256 bits */
 };
 
-/* A path's name. A value is read as a path only by a path pattern (docs/policy.md).
- * way: 0, read as it stands; 1, read as a tool would that expands "~", "$HOME" or a leading "@". Which
- * tools do that cannot be known, so allow rules must match both.
- * literal: not 0 for a second spelling through an outer root (/home/u/web/x for ws:/x), which counts
- * only for patterns that spell out at least this many bytes of it. */
+/* A path's name. A value is read as a path only by a path pattern (docs/policy.md). way: 0, read as
+ * it stands; 1, read as a tool would that expands "~", "$HOME" or a leading "@". Which tools do
+ * that cannot be known, so allow rules must match both. literal: not 0 for a second spelling
+ * through an outer root (/home/u/web/x for ws:/x), which counts only for patterns that spell out at
+ * least this many bytes of it. */
 struct action_name {
 	const char *text; /* "ws:/src/a.c", "/usr/bin/env" */
 	size_t len;
@@ -78,7 +79,8 @@ struct action_name {
 };
 
 /* One argument. path_unknown: as a path, nobody can say which file it is (too long, ~user,
- * /proc/self/root, blanks around it, an empty list): deny and ask rules match it, allow rules do not. */
+ * /proc/self/root, blanks around it, an empty list): deny and ask rules match it, allow rules do
+ * not. */
 struct action_value {
 	const char *pointer, *text; /* NUL-terminated */
 	size_t pointer_len, len;

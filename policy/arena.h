@@ -1,5 +1,6 @@
-/* Memory of one loaded policy, one document tree or one action: taken in pieces, given back at once.
- * Bounded, so that no document can make the process grow without end. Used inside policy/ only. */
+/* Memory of one loaded policy, one document tree or one action: taken in pieces, given back at
+ * once. Bounded, so that no document can make the process grow without end. Used inside policy/
+ * only. */
 #ifndef POLICY_ARENA_H
 #define POLICY_ARENA_H
 

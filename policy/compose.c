@@ -1,5 +1,5 @@
-/* The sections that are not rules, over all active layers: the strictest wins. What the built-in layer
- * states counts only for a key that no other layer states. */
+/* The sections that are not rules, over all active layers: the strictest wins. What the built-in
+ * layer states counts only for a key that no other layer states. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,24 +23,28 @@ static int others_state(const struct policy *p, states_fn *states, int arg)
 	return 0;
 }
 
-/* The next layer from *i on whose statement counts, or NULL. */
-static const struct layer *next_stating(
-	const struct policy *p, states_fn *states, int arg, int others, size_t *i)
-{
-	while (*i < p->stack.layers) {
-		const struct layer *l = p->stack.layer[(*i)++];
+struct walk { /* over the layers whose statement counts */
+	const struct policy *p;
+	states_fn *states;
+	int arg, others;
+	size_t i;
+};
 
-		if (states(l, arg) && !(others && l->origin == POLICY_BUILTIN))
+static struct walk walk_begin(const struct policy *p, states_fn *states, int arg)
+{
+	return (struct walk){p, states, arg, others_state(p, states, arg), 0};
+}
+
+static const struct layer *walk_next(struct walk *w)
+{
+	while (w->i < w->p->stack.layers) {
+		const struct layer *l = w->p->stack.layer[w->i++];
+
+		if (w->states(l, w->arg) && !(w->others && l->origin == POLICY_BUILTIN))
 			return l;
 	}
 	return NULL;
 }
-
-#define EACH_STATING(l, p, states, arg)                \
-	size_t l##_i = 0;                              \
-	int l##_others = others_state(p, states, arg); \
-	const struct layer *l;                         \
-	while ((l = next_stating(p, states, arg, l##_others, &l##_i)) != NULL)
 
 /* ---- limits ---- */
 
@@ -52,9 +56,10 @@ static int states_limit(const struct layer *l, int k)
 struct policy_limit policy_limit(const struct policy *p, enum policy_limit_kind k)
 {
 	struct policy_limit out = {.best_effort = 1};
+	struct walk w = walk_begin(p, states_limit, (int)k);
+	const struct layer *l;
 
-	EACH_STATING(l, p, states_limit, (int)k)
-	{
+	while ((l = walk_next(&w)) != NULL) {
 		if (!out.value || l->limit[k].value < out.value) {
 			out.value = l->limit[k].value;
 			out.file = l->limit[k].file;
@@ -92,9 +97,10 @@ static int layer_passes(const struct layer *l, const char *name, size_t n)
 int policy_env_passes(const struct policy *p, const char *name)
 {
 	int stated = 0;
+	struct walk w = walk_begin(p, states_pass, 0);
+	const struct layer *l;
 
-	EACH_STATING(l, p, states_pass, 0)
-	{
+	while ((l = walk_next(&w)) != NULL) {
 		if (!layer_passes(l, name, strlen(name)))
 			return 0;
 		stated = 1;
@@ -176,9 +182,10 @@ static int states_identity(const struct layer *l, int unused)
 enum policy_identity policy_identity(const struct policy *p)
 {
 	enum policy_identity out = 0;
+	struct walk w = walk_begin(p, states_identity, 0);
+	const struct layer *l;
 
-	EACH_STATING(l, p, states_identity, 0)
-	{
+	while ((l = walk_next(&w)) != NULL) {
 		if (!out || l->identity == POLICY_OWN_UID)
 			out = l->identity;
 	}
@@ -327,18 +334,21 @@ static int states_lost_after(const struct layer *l, int unused)
 static unsigned compose_who(const struct policy *p)
 {
 	unsigned who = POLICY_WHO_OWNER | POLICY_WHO_ADMIN;
+	struct walk w = walk_begin(p, states_who, 0);
+	const struct layer *l;
 
-	EACH_STATING(l, p, states_who, 0)
-	who &= l->who;
+	while ((l = walk_next(&w)) != NULL)
+		who &= l->who;
 	return who;
 }
 
 static uint32_t compose_timeout(const struct policy *p)
 {
 	uint32_t out = 0;
+	struct walk w = walk_begin(p, states_timeout, 0);
+	const struct layer *l;
 
-	EACH_STATING(l, p, states_timeout, 0)
-	{
+	while ((l = walk_next(&w)) != NULL) {
 		if (!out || l->timeout_s < out)
 			out = l->timeout_s;
 	}
@@ -348,9 +358,10 @@ static uint32_t compose_timeout(const struct policy *p)
 static uint32_t compose_remember(const struct policy *p)
 {
 	uint32_t out = POLICY_REMEMBER_SESSION;
+	struct walk w = walk_begin(p, states_remember, 0);
+	const struct layer *l;
 
-	EACH_STATING(l, p, states_remember, 0)
-	{
+	while ((l = walk_next(&w)) != NULL) {
 		if (l->remember_s < out)
 			out = l->remember_s;
 	}
@@ -367,9 +378,10 @@ void policy_approvals(const struct policy *p, struct policy_approvals *out)
 void policy_session(const struct policy *p, struct policy_session *out)
 {
 	uint32_t after = 0;
+	struct walk w = walk_begin(p, states_lost_after, 0);
+	const struct layer *l;
 
-	EACH_STATING(l, p, states_lost_after, 0)
-	{
+	while ((l = walk_next(&w)) != NULL) {
 		uint32_t s = l->on_lost_kill ? 5 : l->on_lost_after_s;
 
 		if (!after || s < after)

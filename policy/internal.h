@@ -1,5 +1,5 @@
-/* What the parts of policy/ share: a loaded policy, its layers, rules and tests. Not for callers of the
- * library. Everything lives in the policy's arena, but for the actions of tests. */
+/* What the parts of policy/ share: a loaded policy, its layers, rules and tests. Not for callers of
+ * the library. Everything lives in the policy's arena, but for the actions of tests. */
 #ifndef POLICY_INTERNAL_H
 #define POLICY_INTERNAL_H
 
@@ -100,8 +100,8 @@ struct policy {
 	char digest[65];
 };
 
-/* layer.c. Fills *l from a document; its tests are compiled, not run. Tests that were compiled before
- * a failure are in l and must be freed. 0, or -1 with *e. */
+/* layer.c. Fills *l from a document; its tests are compiled, not run. Tests that were compiled
+ * before a failure are in l and must be freed. 0, or -1 with *e. */
 int layer_load(struct arena *a, const struct policy_doc *doc, const struct policy_facts *facts,
 	struct layer *l, struct policy_error *e);
 
@@ -123,8 +123,8 @@ int compose_sets(struct policy *p, struct policy_error *e);
 /* action.c: FNV-1a, to tell pointers apart quickly; never trusted alone. */
 uint32_t action_pointer_hash(const char *p, size_t n);
 
-/* action.c: the canonical name and absolute form of a path as policy spells it (ws:/x, /x). 0, or -1
- * when one does not fit or the places are unusable. */
+/* action.c: the canonical name and absolute form of a path as policy spells it (ws:/x, /x). 0, or
+ * -1 when one does not fit or the places are unusable. */
 int place_name(const struct action_places *places, const char *path, char *name, size_t name_cap,
 	char *absolute, size_t absolute_cap);
 

@@ -1,5 +1,5 @@
-/* The table of the language's keys: the single source for what a document may say, for "did you mean"
- * and for docs/policy.md (a unit test compares). */
+/* The table of the language's keys: the single source for what a document may say, for "did you
+ * mean" and for docs/policy.md (a unit test compares). */
 #ifndef POLICY_KEYS_H
 #define POLICY_KEYS_H
 

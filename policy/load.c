@@ -83,7 +83,7 @@ static void stack_digest(struct policy *p, const struct policy_facts *facts)
 	hash_fact(&h, facts->user);
 	hash_fact(&h, facts->host);
 	hash_fact(&h, facts->branch);
-	hash_number(&h, (uint64_t)(facts->ci + 1));
+	hash_number(&h, facts->ci < 0 ? 2 : facts->ci > 0);
 	crypto_hash_sha256_final(&h, digest);
 	sodium_bin2hex(p->digest, sizeof p->digest, digest, sizeof digest);
 }
@@ -140,8 +140,7 @@ static int test_failed(const struct layer *l, const struct test *t, const struct
 	policy_fail(e, l->file, t->line, t->column,
 		"a test fails (%s): the decision is %s, by %s%s. Change the rule or the test.",
 		text, verdict_name(d->verdict), rule, place);
-	if (e)
-		e->failure = POLICY_TEST_FAILED;
+	e->failure = POLICY_TEST_FAILED;
 	return -1;
 }
 

@@ -1,6 +1,6 @@
-/* Patterns; see pattern.h. A pattern is checked as written, its braces are multiplied out (at most 64
- * alternatives), and each alternative becomes a literal beginning and end, a literal that must occur
- * somewhere, and a row of tokens that is only walked when those three fit. */
+/* Patterns; see pattern.h. A pattern is checked as written, its braces are multiplied out (at most
+ * 64 alternatives), and each alternative becomes a literal beginning and end, a literal that must
+ * occur somewhere, and a row of tokens that is only walked when those three fit. */
 #include "policy/pattern.h"
 
 #include <stdarg.h>
@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include "policy/text.h"
+
+/* Large arrays of which the first n elements are written before they are read: not worth the
+ * compiler's zeroes (-ftrivial-auto-var-init) at each of the many calls. */
+#define SCRATCH __attribute__((uninitialized))
 
 enum {
 	TOK_ANYCHAR = 0x110000, /* ? */
@@ -272,7 +276,7 @@ static int check_component(const char *p, size_t n)
 	return n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.');
 }
 
-/* The canonical form of an alternative's text; at[] tells where its bytes were written, or is NULL. */
+/* Is an alternative's text a canonical path? from tells where its bytes were written, or is NULL. */
 static int check_path(const char *s, size_t n, const struct pbyte *from, struct pattern_fault *f)
 {
 	size_t root = path_root(s, n), i = root, start = root;
@@ -389,11 +393,9 @@ static void add_stars(struct compiler *c, struct builder *b, const char *s, size
 		run++;
 		++*i;
 	}
-	if (!c->is_path) {
-		b->tok[b->count++] = TOK_CROSS;
-	} else if (run == 1) {
+	if (c->is_path && run == 1) {
 		b->tok[b->count++] = TOK_STAR;
-	} else if (run == 2 && *i < n && s[*i] == '/' && after_separator(b)) {
+	} else if (c->is_path && run == 2 && *i < n && s[*i] == '/' && after_separator(b)) {
 		b->tok[b->count++] = TOK_DIRS;
 		b->tok[b->count++] = TOK_INDIR;
 		++*i;
@@ -539,8 +541,8 @@ static int glob_finish(struct compiler *c, struct builder *b)
 
 static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
 {
-	uint32_t tok[PATTERN_MAX];
-	char s[PATTERN_MAX];
+	SCRATCH uint32_t tok[PATTERN_MAX];
+	SCRATCH char s[PATTERN_MAX];
 	struct builder b = {.g = c->glob + c->count, .tok = tok};
 	size_t i, classes = 0;
 	int is_path;
@@ -582,7 +584,7 @@ static size_t element_end(const struct pbyte *p, size_t n, size_t i)
 /* Multiplies the leftmost braces out. */
 static int expand(struct compiler *c, const struct pbyte *p, size_t n)
 {
-	struct pbyte out[PATTERN_MAX];
+	struct pbyte out[PATTERN_MAX] = {0};
 	size_t open = 0, i, start, end, depth = 0;
 
 	while (open < n && p[open].c != '{')
@@ -597,10 +599,10 @@ static int expand(struct compiler *c, const struct pbyte *p, size_t n)
 	}
 	memcpy(out, p, open * sizeof *p);
 	start = open + 1;
-	for (i = start; i <= end; i = element_end(p, n, i)) {
+	for (i = start; i <= end && end < n; i = element_end(p, n, i)) {
 		if (p[i].c == '{')
 			depth++;
-		if (p[i].c == '}' && i < end)
+		if (i < end && p[i].c == '}')
 			depth--;
 		if (depth == 0 && (p[i].c == ',' || i == end)) {
 			memcpy(out + open, p + start, (i - start) * sizeof *p);
@@ -624,8 +626,7 @@ static int check_crossing(struct compiler *c)
 		else if (c->src[i] == '*' && c->src[i + 1] == '*')
 			return bad(c->fault, i, 2,
 				"** has a meaning in paths only, and a path starts with ws:/ "
-				"home:/ "
-				"tmp:/ or /. Write ws:/**/…, or one * for any text");
+				"home:/ tmp:/ or /. Write ws:/**/…, or one * for any text");
 	}
 	return 0;
 }
@@ -634,7 +635,7 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 	struct pattern *out, struct pattern_fault *f)
 {
 	struct compiler c = {.arena = a, .kind = kind, .src = text, .n = n, .fault = f};
-	struct pbyte p[PATTERN_MAX];
+	SCRATCH struct pbyte p[PATTERN_MAX];
 	size_t i = 0;
 
 	if (n == 0)
@@ -718,7 +719,8 @@ static void step(const struct glob *g, size_t i, uint32_t cp, uint64_t *next)
 
 static int walk(const struct glob *g, const char *s, size_t n)
 {
-	uint64_t a[SET_WORDS], b[SET_WORDS], *now = a, *next = b, *swap, any;
+	SCRATCH uint64_t a[SET_WORDS], b[SET_WORDS];
+	uint64_t *now = a, *next = b, *swap, any;
 	size_t words = g->count / 64 + 1, i = 0, w;
 	uint32_t cp = 0;
 

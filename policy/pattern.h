@@ -1,7 +1,7 @@
-/* Patterns over names, paths and text (specs: docs/policy.md, "Patterns"). Compiled when a document is
- * loaded, matched by policy_decide. Matching takes time linear in the text: all ways through the
- * pattern are followed at once, nothing is tried again. The automata of a later version replace what
- * is behind this header. */
+/* Patterns over names, paths and text (specs: docs/policy.md, "Patterns"). Compiled when a document
+ * is loaded, matched by policy_decide. Matching takes time linear in the text: all ways through the
+ * pattern are followed at once, nothing is tried again. The automata of a later version replace
+ * what is behind this header. */
 #ifndef POLICY_PATTERN_H
 #define POLICY_PATTERN_H
 
@@ -53,18 +53,18 @@ struct pattern_fault {
 	char text[320]; /* what and the cure: "…. …." */
 };
 
-/* Compiles text[0..n), valid UTF-8, into *out; what it points to lives in the arena. 0, or -1 with *f
- * (len 0 and an empty text: out of memory). */
+/* Compiles text[0..n), valid UTF-8, into *out; what it points to lives in the arena. 0, or -1 with
+ * *f (len 0 and an empty text: out of memory). */
 int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, size_t n,
 	struct pattern *out, struct pattern_fault *f);
 
 /* The index of a text, for pattern_match. */
 struct action_index text_index(const char *s, size_t n);
 
-/* 1 when the whole of s[0..n), valid UTF-8, is matched by an alternative. No allocation. index: of s.
- * literal: for a path's spelling through an outer root; only alternatives count that spell out that
- * many bytes at their start. With wide, every alternative counts but the plain tree (a root and two stars), which
- * does not reach into a root that lies inside of it. */
+/* 1 when the whole of s[0..n), valid UTF-8, is matched by an alternative. No allocation. index: of
+ * s. literal: for a path's spelling through an outer root; only alternatives count that spell out
+ * that many bytes at their start. With wide, every alternative counts but the plain tree (a root
+ * and two stars), which does not reach into a root that lies inside of it. */
 int pattern_try(const struct pattern *p, const char *s, size_t n, const struct action_index *index,
 	size_t literal, int wide);
 

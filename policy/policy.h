@@ -1,11 +1,11 @@
-/* The policy language: documents in, decisions out. Used by the broker, by agentctl's policy verbs and
- * by tests; the same code in all of them. No file, network or clock is touched: the caller brings the
- * bytes and a name to print in errors. Reference for the language: docs/policy.md.
+/* The policy language: documents in, decisions out. Used by the broker, by agentctl's policy verbs
+ * and by tests; the same code in all of them. No file, network or clock is touched: the caller
+ * brings the bytes and a name to print in errors. Reference for the language: docs/policy.md.
  *
- * Layers compose by "strictest wins": deny > ask > allow, smallest limit, shortest timeout. The order
- * of rules, documents and keys never matters. The built-in layer coding-base is always in the stack
- * (policy_load adds it): its ask and deny rules always hold, everything else in it fills only the keys
- * that no other layer states.
+ * Layers compose by "strictest wins": deny > ask > allow, smallest limit, shortest timeout. The
+ * order of rules, documents and keys never matters. The built-in layer coding-base is always in the
+ * stack (policy_load adds it): its ask and deny rules always hold, everything else in it fills only
+ * the keys that no other layer states.
  *
  * A loaded policy is immutable; any number of threads may read it. */
 #ifndef POLICY_POLICY_H
@@ -39,8 +39,8 @@ struct policy_doc {
 	size_t len;
 };
 
-/* Facts about the session for `when`. Frozen at its start. NULL or -1: the session has no such fact,
- * and a `when` that asks for it does not hold. */
+/* Facts about the session for `when`. Frozen at its start. NULL or -1: the session has no such
+ * fact, and a `when` that asks for it does not hold. */
 struct policy_facts {
 	const char *agent, *user, *host, *branch;
 	int ci; /* 1, 0, -1 */
@@ -62,10 +62,11 @@ struct policy_error {
 
 struct policy;
 
-/* Loads a stack: the built-in layer and docs[0..n), in any order. Everything is checked, inline tests
- * are run (each document's tests against that document and the built-in layer, whatever the rest of
- * the stack is, so that a document loads everywhere or nowhere). Nothing loads in part: NULL and *e,
- * or a policy that the caller frees. docs, texts and facts are copied. facts may be NULL. */
+/* Loads a stack: the built-in layer and docs[0..n), in any order. Everything is checked, inline
+ * tests are run (each document's tests against that document and the built-in layer, whatever the
+ * rest of the stack is, so that a document loads everywhere or nowhere). Nothing loads in part:
+ * NULL and *e, or a policy that the caller frees. docs, texts and facts are copied. facts may be
+ * NULL. */
 struct policy *policy_load(const struct policy_doc *docs, size_t n,
 	const struct policy_facts *facts, struct policy_error *e);
 void policy_free(struct policy *p);
@@ -90,12 +91,17 @@ struct policy_layer {
 	size_t allow, ask, deny, tests; /* numbers of rules and tests */
 };
 
-/* Layers sorted by origin, then name. 0, or -1 when there is no layer i. Strings live as long as p. */
+/* Layers, by origin, then name. 0, or -1 when there is no layer i. Strings live as long as p. */
 size_t policy_layers(const struct policy *p);
 int policy_layer_get(const struct policy *p, size_t i, struct policy_layer *out);
 
+enum verdict { VERDICT_NONE = 0, VERDICT_ALLOW, VERDICT_ASK, VERDICT_DENY };
+
+/* "none", "allow", "ask", "deny". */
+const char *verdict_name(enum verdict v);
+
 struct policy_rule {
-	int effect; /* enum verdict */
+	enum verdict effect;
 	const char *text; /* as written, without its except */
 	const char *why; /* or NULL */
 	unsigned line;
@@ -109,11 +115,6 @@ int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_ru
 const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_t k);
 
 /* ---- decisions ---- */
-
-enum verdict { VERDICT_NONE = 0, VERDICT_ALLOW, VERDICT_ASK, VERDICT_DENY };
-
-/* "none", "allow", "ask", "deny". */
-const char *verdict_name(enum verdict v);
 
 /* All strings live as long as the policy. */
 struct decision {
@@ -133,8 +134,9 @@ void policy_decide(const struct policy *p, const struct action *a, struct decisi
 /* What happens to an action that no rule matches: VERDICT_ASK or VERDICT_DENY. */
 enum verdict policy_unmatched(const struct policy *p);
 
-/* Makes the action that a line like `tool Edit {/file_path: ws:/src/a.c}` describes (what an inline test
- * is, without its verdict), in a workspace inside a home. 0 and a new *out (action_free), or -1 with *e. */
+/* Makes the action that a line like `tool Edit {/file_path: ws:/src/a.c}` describes (what an inline
+ * test is, without its verdict), in a workspace inside a home. 0 and a new *out (action_free), or
+ * -1 with *e. */
 int policy_parse_action(const char *text, struct action **out, struct error *e);
 
 /* What layer i alone says; VERDICT_NONE when it says nothing. 0, or -1 when there is no layer i. */
@@ -163,8 +165,8 @@ struct policy_mount {
 #define POLICY_MOUNTS_MAX 48u
 
 /* workspace.mounts of all layers, parents before children, one entry for each path, the strictest
- * mode (hidden > ro > rw) that any layer gives to it or to what it is in. cwd of places is not used.
- * Returns the number (at most cap are written), or -1 with *e when a path gets too long. */
+ * mode (hidden > ro > rw) that any layer gives to it or to what it is in. cwd of places is not
+ * used. Returns the number (at most cap are written), or -1 with *e when a path gets too long. */
 int policy_mounts(const struct policy *p, const struct action_places *places,
 	struct policy_mount *out, size_t cap, struct error *e);
 
@@ -212,10 +214,9 @@ struct policy_approvals {
 };
 void policy_approvals(const struct policy *p, struct policy_approvals *out);
 
+/* Killed when agentd's daemons are gone this long: 5..600, default 30; `on_lost: kill` makes it 5. */
 struct policy_session {
-	uint32_t
-		on_lost_after_s; /* killed when agentd's daemons are gone this long: 5..600, default 30.
-				     `on_lost: kill` makes it 5 */
+	uint32_t on_lost_after_s;
 };
 void policy_session(const struct policy *p, struct policy_session *out);
 

@@ -1,7 +1,7 @@
 /* The text of rules and tests: `NAME {/pointer: value, …}`, and whether a rule matches an action.
  *
- * What cannot be known is decided on the strict side: for ask and deny rules it counts as a match, for
- * allow rules it does not; in an `except` it is the other way round. */
+ * What cannot be known is decided on the strict side: for ask and deny rules it counts as a match,
+ * for allow rules it does not; in an `except` it is the other way round. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -423,8 +423,8 @@ static int has_below(const struct action *a, const struct condition *c)
 	return 0;
 }
 
-/* A path has up to two readings, and each of them several spellings. wide: one reading that matches is
- * enough; otherwise each must match. */
+/* A path has up to two readings, and each of them several spellings. wide: one reading that matches
+ * is enough; otherwise each must match. */
 static int path_matches(const struct pattern *p, const struct action_value *v, int wide)
 {
 	int seen[2] = {0, 0}, matched[2] = {0, 0};

@@ -20,7 +20,8 @@ take_value take_on_lost, take_on_lost_after, take_durability, take_tests;
 
 /* Words and numbers that several keys use. */
 
-/* Index of the scalar's text in words[], or -1 with the error: the words, and the one that was meant. */
+/* Index of the scalar's text in words[], or -1 with the error: the words, and the one that was
+ * meant. */
 int take_word(struct loader *l, const struct yaml_value *v, const char *const *words, size_t n);
 int take_bool(struct loader *l, const struct yaml_value *v, int *out);
 /* A list whose items are all scalars. */

@@ -69,6 +69,8 @@ size_t utf8_count(const char *p, size_t n)
 
 int text_hidden(uint32_t cp)
 {
+	if (cp < 0x7f)
+		return 0;
 	return (cp >= 0x7f && cp <= 0x9f) || cp == 0xad || cp == 0x061c || cp == 0x115f ||
 	       cp == 0x1160 || cp == 0x3164 || cp == 0xffa0 || (cp >= 0x180b && cp <= 0x180f) ||
 	       (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
@@ -124,8 +126,6 @@ int policy_fail(struct policy_error *e, const char *file, unsigned line, unsigne
 	size_t at = 0;
 	va_list ap;
 
-	if (!e)
-		return -1;
 	e->failure = POLICY_INVALID;
 	e->line = line;
 	e->column = column;
@@ -145,8 +145,7 @@ int policy_fail(struct policy_error *e, const char *file, unsigned line, unsigne
 int policy_no_memory(struct policy_error *e, const char *file)
 {
 	policy_fail(e, file, 0, 0, "needs more memory than a policy may take. Make it smaller.");
-	if (e)
-		e->failure = POLICY_NO_MEMORY;
+	e->failure = POLICY_NO_MEMORY;
 	return -1;
 }
 

@@ -1,5 +1,5 @@
-/* The strict YAML profile; see yaml.h. Three passes: the raw bytes, libyaml's events into a tree, and,
- * when libyaml gives up, a look at the source line for what the writer most probably meant. */
+/* The strict YAML profile; see yaml.h. Three passes: the raw bytes, libyaml's events into a tree,
+ * and, when libyaml gives up, a look at the source line for what the writer most probably meant. */
 #include "policy/yaml.h"
 
 #include <stdarg.h>
@@ -116,6 +116,11 @@ static int check_bytes(struct reader *r)
 	while (i < r->len) {
 		const char *problem;
 
+		if (r->text[i] >= 0x20 && r->text[i] < 0x7f) {
+			i++;
+			column++;
+			continue;
+		}
 		used = utf8_next(r->text + i, r->len - i, &cp);
 		if (!used)
 			return policy_fail(r->e, r->name, line, column,

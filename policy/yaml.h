@@ -1,7 +1,8 @@
-/* The strict YAML profile of policy documents, read with libyaml's events into a small tree. What YAML
- * has for convenience and a reviewer can be fooled with is an error here: anchors, aliases, merge keys,
- * tags, directives, several documents, duplicate keys, tabs, invisible characters. Every scalar is a
- * string exactly as typed. Used by the loader only; knows nothing of policy's keys. */
+/* The strict YAML profile of policy documents, read with libyaml's events into a small tree. What
+ * YAML has for convenience and a reviewer can be fooled with is an error here: anchors, aliases,
+ * merge keys, tags, directives, several documents, duplicate keys, tabs, invisible characters.
+ * Every scalar is a string exactly as typed. Used by the loader only; knows nothing of policy's
+ * keys. */
 #ifndef POLICY_YAML_H
 #define POLICY_YAML_H
 
@@ -37,8 +38,8 @@ const struct yaml_value *yaml_get(const struct yaml_value *mapping, const char *
  * spells it with escapes or on several lines. */
 unsigned yaml_column(const struct yaml_value *v, const char *text, size_t len, size_t offset);
 
-/* The rest of the source line that starts at line:column, quoted so that YAML takes it as one string:
- * what to paste in place of it. */
+/* The rest of the source line that starts at line:column, quoted so that YAML takes it as one
+ * string: what to paste in place of it. */
 const char *yaml_quoted_rest(
 	char *buf, size_t cap, const char *text, size_t len, unsigned line, unsigned column);
 

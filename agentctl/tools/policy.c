@@ -1,6 +1,6 @@
-/* agentctl policy: check, test, show, explain and trust policy files. Everything but trust works without
- * a daemon. Exit codes: 0 fine, 1 it did not work, 2 usage, 4 a file does not load, 5 its tests fail,
- * 125 agentd is not running. */
+/* agentctl policy: check, test, show, explain and trust policy files. Everything but trust works
+ * without a daemon. Exit codes: 0 fine, 1 it did not work, 2 usage, 4 a file does not load, 5 its
+ * tests fail, 125 agentd is not running. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

@@ -130,9 +130,12 @@ void policy_docs_free(struct policy_docs *d)
 
 struct policy_facts policy_docs_facts(const char *agent)
 {
-	static char host[256];
-	const struct passwd *pw = getpwuid(getuid());
+	static char host[256], names[4096];
+	static struct passwd entry;
+	struct passwd *pw = NULL;
 
+	if (getpwuid_r(getuid(), &entry, names, sizeof names, &pw) != 0)
+		pw = NULL;
 	if (gethostname(host, sizeof host - 1) < 0)
 		host[0] = 0;
 	return (struct policy_facts){.agent = agent ? agent : "command",

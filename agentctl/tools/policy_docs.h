@@ -1,5 +1,5 @@
-/* The policy documents that a session started here would have, for agentctl's policy verbs. The broker
- * collects its own when a session starts; this is for people to look at. */
+/* The policy documents that a session started here would have, for agentctl's policy verbs. The
+ * broker collects its own when a session starts; this is for people to look at. */
 #ifndef AGENTCTL_TOOLS_POLICY_DOCS_H
 #define AGENTCTL_TOOLS_POLICY_DOCS_H
 
@@ -20,7 +20,7 @@ struct policy_docs {
 int policy_docs_add(struct policy_docs *d, const char *path, enum policy_origin origin,
 	int optional, struct error *e);
 
-/* Adds the administrator's, the user's and, of the current directory, the repository's. 0, or -1. */
+/* Adds the administrator's, the user's and the repository's of the current directory. 0, or -1. */
 int policy_docs_add_standard(struct policy_docs *d, struct error *e);
 
 void policy_docs_free(struct policy_docs *d);

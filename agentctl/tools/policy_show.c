@@ -68,7 +68,7 @@ static void show_rules(const struct policy *p, enum verdict effect)
 	printf("  %s:\n", verdict_name(effect));
 	for (i = 0; policy_layer_get(p, i, &l) == 0; i++) {
 		for (j = 0; l.active && policy_rule_get(p, i, j, &r) == 0; j++) {
-			if (r.effect == (int)effect && !r.idle) {
+			if (r.effect == effect && !r.idle) {
 				show_rule(p, i, j, &r);
 				shown++;
 			}

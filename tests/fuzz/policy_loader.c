@@ -1,4 +1,4 @@
-/* Policy documents that anybody may have written: loads or gives an error with a place, never half. */
+/* Policy documents that anybody may have written: each loads or has an error with its place. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

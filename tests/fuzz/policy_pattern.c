@@ -1,5 +1,5 @@
-/* Patterns and the texts they meet: the first byte of the input picks the kind, a newline separates the
- * pattern from the text. */
+/* Patterns and the texts they meet: the first byte of the input picks the kind, a newline separates
+ * the pattern from the text. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Documents that must not load: each in tests/corpus/policy with the place and the cure that its error
- * must name, and the ones that are only made to be slow or large. */
+/* Documents that must not load: each in tests/corpus/policy with the place and the cure that its
+ * error must name, and the ones that are only made to be slow or large. */
 #include <dirent.h>
 #include <time.h>
 
@@ -50,8 +50,8 @@ START_TEST(each_bad_document_is_refused_at_its_place_with_its_cure)
 
 	ck_assert_ptr_nonnull(f);
 	while (fgets(line, sizeof line, f)) {
-		char *name = strtok(line, "\t"), *place = strtok(NULL, "\t");
-		char *phrase = strtok(NULL, "\n");
+		char *at, *name = strtok_r(line, "\t", &at), *place = strtok_r(NULL, "\t", &at);
+		char *phrase = strtok_r(NULL, "\n", &at);
 
 		if (line[0] == '#')
 			continue;

@@ -1,5 +1,5 @@
-/* What people read must be true: the examples load and their tests pass, docs/policy.md knows every key
- * of the loader's table, and its own example loads. */
+/* What people read must be true: the examples load and their tests pass, docs/policy.md knows every
+ * key of the loader's table, and its own example loads. */
 #include <dirent.h>
 
 #include "tests/lib/policy_rig.h"
