@@ -132,6 +132,17 @@ static int is_system_top(const char *top)
 	return 0;
 }
 
+/* /var/tmp and /var/run as links, but for a workspace that lies below /var/tmp. */
+static void fill_var(const struct enter *x)
+{
+	int used = 0;
+
+	for (uint32_t i = 0; i < x->req->nmounts; i++)
+		used |= !strncmp(x->req->text + x->req->mounts[i].dst, "/var/tmp/", 9);
+	if ((!used && symlink("../tmp", "/var/tmp") < 0) || symlink("../run", "/var/run") < 0)
+		give_up(x, "cannot make /var");
+}
+
 /* Gives the top-level directory of path a tmpfs of this sandbox's own, once. */
 static void own_top(const struct enter *x, struct tops *t, const char *path)
 {
@@ -155,9 +166,8 @@ static void own_top(const struct enter *x, struct tops *t, const char *path)
 	if (!strcmp(at, path))
 		return;
 	mount_tmpfs(x, at, 0, "mode=755,size=1m,nr_inodes=4k");
-	if (!strcmp(top, "var") &&
-		(symlink("../tmp", "/var/tmp") < 0 || symlink("../run", "/var/run") < 0))
-		give_up(x, "cannot make /var");
+	if (!strcmp(top, "var"))
+		fill_var(x);
 }
 
 /* Makes the directories above path, and path itself as a directory or an empty file. */
@@ -275,20 +285,6 @@ static void write_data_files(const struct enter *x)
 	}
 }
 
-static void bind_agentctl(const struct enter *x)
-{
-	struct mount_attr ro = {
-		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-		.attr_clr = MOUNT_ATTR_NOEXEC};
-	int tree = open_tree(AT_FDCWD, "/.agentd/agentctl", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	write_file(x, "/run/agentd/agentctl", "", 0);
-	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &ro, sizeof ro) < 0 ||
-		move_mount(tree, "", AT_FDCWD, "/run/agentd/agentctl", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		give_up(x, "cannot bind agentctl");
-	close(tree);
-}
-
 static void open_tool_socket(const struct enter *x)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/run/agentd/tool.sock"};
@@ -305,10 +301,10 @@ static void build_root(const struct enter *x)
 
 	mount_kernel_filesystems(x);
 	mount_trees(x, &t);
-	if (mkdir("/run/agentd", 0755) < 0)
+	if (mkdir("/run/agentd", 0755) < 0 ||
+		symlink("/.agentd/agentctl", "/run/agentd/agentctl") < 0)
 		give_up(x, "cannot make /run/agentd");
 	write_data_files(x);
-	bind_agentctl(x);
 	open_tool_socket(x);
 	make_read_only(x, "/run");
 	for (int i = 0; i < t.n; i++) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -194,42 +195,38 @@ static int make_dev(struct error *e)
 	return r ? error_set(e, errno, "cannot make the template's /dev") : 0;
 }
 
-/* One of our own programs, at /.agentd/NAME. */
-static int bind_program(int fd, const char *name, struct error *e)
+/* One of our own programs, at /.agentd/NAME: a copy, so that an upgrade on the host, which unlinks the
+ * old file, does not pull it away from under running sandboxes and later launches. */
+static int copy_program(const char *path, const char *name, struct error *e)
 {
-	struct mount_attr ro = {
-		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
 	char at[64];
-	cleanup_close int point = -1;
-	cleanup_close int tree =
-		open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_EMPTY_PATH);
+	cleanup_close int from = open(path, O_RDONLY | O_CLOEXEC), to = -1;
+	ssize_t n = 0;
 
 	snprintf(at, sizeof at, ".agentd/%s", name);
-	point = open(at, O_CREAT | O_WRONLY | O_CLOEXEC, 0555);
-	if (point < 0 || tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &ro, sizeof ro) < 0 ||
-		move_mount(tree, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return error_set(e, errno, "cannot bind %s into the template", name);
+	to = open(at, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0555);
+	if (from >= 0 && to >= 0) {
+		do
+			n = sendfile(to, from, NULL, 1 << 20);
+		while (n > 0);
+	}
+	if (from < 0 || to < 0 || n < 0)
+		return error_set(e, errno, "cannot copy %s into the template", path);
 	return 0;
 }
 
 int template_enter(const char *scratch, const char *agentctl, const char *init, struct error *e)
 {
-	cleanup_close int ctl = -1, pid1 = -1;
-
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_set(e, errno, "cannot make a mount namespace");
-	ctl = open(agentctl, O_PATH | O_CLOEXEC);
-	pid1 = open(init, O_PATH | O_CLOEXEC);
-	if (ctl < 0 || pid1 < 0)
-		return error_set(e, errno, "cannot open %s", ctl < 0 ? agentctl : init);
-
-	if (mount("tmpfs", scratch, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") < 0 ||
+	if (mount("tmpfs", scratch, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") < 0 ||
 		chdir(scratch) < 0)
 		return error_set(e, errno, "cannot start the template on %s", scratch);
 	umask(022);
 	if (make_other_dirs(e) < 0 || bind_system(e) < 0 || make_etc(e) < 0 ||
 		cover_hidden_etc(e) < 0 || make_dev(e) < 0 ||
-		bind_program(ctl, "agentctl", e) < 0 || bind_program(pid1, "agentd-init", e) < 0)
+		copy_program(agentctl, "agentctl", e) < 0 ||
+		copy_program(init, "agentd-init", e) < 0)
 		return -1;
 	if (sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return error_set(e, errno, "cannot make the template the root");
