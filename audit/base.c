@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/b64.h"
 #include "audit/checkpoint.h"
 #include "audit/dir.h"
 #include "audit/fault.h"
@@ -96,8 +97,7 @@ int base_store(int logdir, const struct note_signer *signer, const struct base *
 	tree_free(t);
 	memcpy(buf, BASE_HEAD, at);
 	for (size_t i = 0; i < b->n; i++, at += 45) {
-		sodium_bin2base64(buf + at, sizeof buf - at, b->peak[i].b, sizeof b->peak[i].b,
-			sodium_base64_VARIANT_ORIGINAL);
+		b64_encode(buf + at, sizeof buf - at, b->peak[i].b, sizeof b->peak[i].b);
 		buf[at + 44] = '\n';
 	}
 	buf[at++] = '\n';

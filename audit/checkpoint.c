@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/b64.h"
+
 int checkpoint_parse_size(const char *p, size_t n, uint64_t *out)
 {
 	uint64_t v = 0;
@@ -24,10 +26,7 @@ int checkpoint_parse_hash(const char *p, size_t n, struct tree_hash *out)
 {
 	size_t got = 0;
 
-	if (n != 44 ||
-		sodium_base642bin(out->b, sizeof out->b, p, n, NULL, &got, NULL,
-			sodium_base64_VARIANT_ORIGINAL) < 0 ||
-		got != sizeof out->b)
+	if (n != 44 || b64_decode(out->b, sizeof out->b, p, n, &got) < 0 || got != sizeof out->b)
 		return -1;
 	return 0;
 }
@@ -68,8 +67,7 @@ size_t checkpoint_format(const struct checkpoint *c, char *buf, size_t cap)
 	char root[64];
 	int w;
 
-	sodium_bin2base64(
-		root, sizeof root, c->root.b, sizeof c->root.b, sodium_base64_VARIANT_ORIGINAL);
+	b64_encode(root, sizeof root, c->root.b, sizeof c->root.b);
 	w = snprintf(buf, cap, "%s\n%llu\n%s\n", c->origin, (unsigned long long)c->size, root);
 	return w < 0 || (size_t)w >= cap ? 0 : (size_t)w;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/b64.h"
 #include "common/escape.h"
 
 #define DASH "\xe2\x80\x94 " /* U+2014 and a space start a signature line */
@@ -113,13 +114,12 @@ struct note_vkey *note_vkey_parse(const char *text, size_t n, struct error *e)
 		n--;
 	plus = n ? memchr(text, '+', n) : NULL;
 	name_len = plus ? (size_t)(plus - text) : 0;
-	if (!note_name_ok(text, name_len) || n - name_len < 10 || plus[9] != '+' ||
+	if (!plus || !note_name_ok(text, name_len) || n - name_len < 10 || plus[9] != '+' ||
 		parse_hex_id(plus + 1, id) < 0) {
 		error_set(e, 0, "not a verifier key (NAME+ID+KEY)");
 		return NULL;
 	}
-	if (sodium_base642bin(key, sizeof key, plus + 10, n - name_len - 10, NULL, &got, NULL,
-		    sodium_base64_VARIANT_ORIGINAL) < 0 ||
+	if (b64_decode(key, sizeof key, plus + 10, n - name_len - 10, &got) < 0 ||
 		got != sizeof key || key[0] != NOTE_ED25519) {
 		error_set(e, 0, "the verifier key is not an Ed25519 log key");
 		return NULL;
@@ -158,7 +158,7 @@ size_t note_vkey_format(const struct note_vkey *k, char buf[NOTE_VKEY_MAX])
 	key[0] = NOTE_ED25519;
 	memcpy(key + 1, k->pub, sizeof k->pub);
 	sodium_bin2hex(id, sizeof id, k->id, sizeof k->id);
-	sodium_bin2base64(b64, sizeof b64, key, sizeof key, sodium_base64_VARIANT_ORIGINAL);
+	b64_encode(b64, sizeof b64, key, sizeof key);
 	return (size_t)snprintf(buf, NOTE_VKEY_MAX, "%s+%s+%s", k->name, id, b64);
 }
 
@@ -230,7 +230,7 @@ static size_t last_blank_line(const char *p, size_t n)
 
 static int parse_sig(const char *p, size_t n, struct note_sig *out)
 {
-	unsigned char blob[NOTE_MAX / 4 * 3];
+	unsigned char blob[8192]; /* an ML-DSA-44 signature has 2420 bytes */
 	const char *space;
 	size_t got = 0;
 
@@ -243,9 +243,7 @@ static int parse_sig(const char *p, size_t n, struct note_sig *out)
 		return -1;
 	out->name = (struct span){p, (size_t)(space - p)};
 	out->base64 = (struct span){space + 1, n - out->name.n - 1};
-	if (sodium_base642bin(blob, sizeof blob, out->base64.p, out->base64.n, NULL, &got, NULL,
-		    sodium_base64_VARIANT_ORIGINAL) < 0 ||
-		got < 5)
+	if (b64_decode(blob, sizeof blob, out->base64.p, out->base64.n, &got) < 0 || got < 5)
 		return -1;
 	memcpy(out->key_id, blob, 4);
 	return 0;
@@ -328,8 +326,7 @@ static int sig_is_valid(const struct note *t, const struct note_sig *s, const st
 	unsigned char blob[4 + crypto_sign_BYTES];
 	size_t got = 0;
 
-	return sodium_base642bin(blob, sizeof blob, s->base64.p, s->base64.n, NULL, &got, NULL,
-		       sodium_base64_VARIANT_ORIGINAL) == 0 &&
+	return b64_decode(blob, sizeof blob, s->base64.p, s->base64.n, &got) == 0 &&
 	       got == sizeof blob &&
 	       crypto_sign_verify_detached(
 		       blob + 4, (const unsigned char *)t->text.p, t->text.n, k->pub) == 0;
@@ -365,7 +362,7 @@ size_t note_sign(const char *text, size_t n, const struct note_signer *s, char *
 	}
 	memcpy(blob, s->vkey.id, 4);
 	crypto_sign_detached(blob + 4, NULL, (const unsigned char *)text, n, s->secret);
-	sodium_bin2base64(b64, sizeof b64, blob, sizeof blob, sodium_base64_VARIANT_ORIGINAL);
+	b64_encode(b64, sizeof b64, blob, sizeof blob);
 	w = snprintf(buf, cap, "%.*s\n" DASH "%s %s\n", (int)n, text, s->vkey.name, b64);
 	if (w < 0 || (size_t)w >= cap) {
 		error_set(e, 0, "no room for a note");

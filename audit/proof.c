@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/b64.h"
 #include "audit/checkpoint.h"
 
 #define PROOF_HEAD "c2sp.org/tlog-proof@v1\n"
@@ -15,10 +16,16 @@ static unsigned bit_length(uint64_t x)
 	return x ? 64 - (unsigned)__builtin_clzll(x) : 0;
 }
 
+/* Position of the highest one-bit; x >= 1. */
+static unsigned top_bit(uint64_t x)
+{
+	return 63 - (unsigned)__builtin_clzll(x | 1);
+}
+
 /* Largest power of two below n; n >= 2. */
 static uint64_t split_of(uint64_t n)
 {
-	return (uint64_t)1 << (bit_length(n - 1) - 1);
+	return (uint64_t)1 << top_bit(n - 1);
 }
 
 /* Hash of leaves [lo, hi) where lo is a multiple of the largest power of two that is <= hi - lo: the
@@ -30,7 +37,7 @@ static int range_hash(
 	size_t n = 0;
 
 	while (lo < hi) {
-		unsigned level = bit_length(hi - lo) - 1;
+		unsigned level = top_bit(hi - lo);
 
 		if (n == TREE_PEAKS || get(ctx, level, lo >> level, &part[n++]) < 0)
 			return -1;
@@ -255,8 +262,7 @@ size_t proof_format(const struct proof *p, char *buf, size_t cap)
 	for (size_t i = 0; i < p->n; i++) {
 		if (cap - at < 46)
 			return 0;
-		sodium_bin2base64(buf + at, cap - at, p->path[i].b, sizeof p->path[i].b,
-			sodium_base64_VARIANT_ORIGINAL);
+		b64_encode(buf + at, cap - at, p->path[i].b, sizeof p->path[i].b);
 		at += 44;
 		buf[at++] = '\n';
 	}

@@ -174,8 +174,7 @@ static void sweep_partials(int logdir, int level, uint64_t index, unsigned keep)
 	char path[TILE_PATH_CAP];
 	struct error e;
 
-	tile_path(path, level, index, TILE_WIDTH);
-	strcat(path, ".p");
+	tile_partial_dir(path, level, index);
 	s.fd = dir_open_sub(logdir, path, &e);
 	if (s.fd < 0)
 		return;

@@ -119,12 +119,12 @@ static unsigned char *read_bundle(int logdir, uint64_t n, size_t *len, struct er
 	b = dir_read(logdir, path, BUNDLE_MAX, len, e);
 	if (b || e->code != ENOENT)
 		return b;
-	strcat(path, ".p");
+	tile_partial_dir(path, TILE_ENTRIES, n);
 	if (dir_each(logdir, path, look_width, &w, e) < 0)
 		return NULL;
 	if (w.width == 0) {
 		fault_set(e, ENOENT, "the entries from %llu on are missing",
-			(unsigned long long)(n * TILE_WIDTH));
+			(unsigned long long)n * TILE_WIDTH);
 		return NULL;
 	}
 	tile_path(path, TILE_ENTRIES, n, w.width);
@@ -233,7 +233,7 @@ static int size_of_static_log(int logdir, uint64_t *size, struct error *e)
 
 int reader_size(struct reader *r, uint64_t *size, struct error *e)
 {
-	uint64_t first, index;
+	uint64_t first = 0, index;
 	struct wal_scan *s;
 	struct span leaf;
 	int found = find_segment(r->logdir, UINT64_MAX, &first, e), w;

@@ -26,6 +26,13 @@ size_t tile_path(char buf[TILE_PATH_CAP], int level, uint64_t index, unsigned wi
 	return at;
 }
 
+size_t tile_partial_dir(char buf[TILE_PATH_CAP], int level, uint64_t index)
+{
+	size_t at = tile_path(buf, level, index, TILE_WIDTH);
+
+	return at + (size_t)snprintf(buf + at, TILE_PATH_CAP - at, ".p");
+}
+
 /* Three digits; -1 when they are not. */
 static int parse_group(const char *p)
 {

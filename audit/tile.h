@@ -19,7 +19,9 @@
 
 /* "tile/0/x001/x234/067", "tile/entries/000.p/5". width TILE_WIDTH: the full one. Returns the length. */
 size_t tile_path(char buf[TILE_PATH_CAP], int level, uint64_t index, unsigned width);
-/* The inverse; accepts only what tile_path writes. 0 or -1. */
+/* The directory of a tile's partial ones: "tile/0/x001/x234/067.p". Returns the length. */
+size_t tile_partial_dir(char buf[TILE_PATH_CAP], int level, uint64_t index);
+/* The inverse of tile_path; accepts only what tile_path writes. 0 or -1. */
 int tile_path_parse(const char *path, int *level, uint64_t *index, unsigned *width);
 
 /* How many hashes the last, partial tile of this level has in a tree of this size (0: none), and how

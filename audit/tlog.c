@@ -464,7 +464,7 @@ static int recover(
 	struct tlog *t, struct wal_config *c, struct tlog_recovery *found, struct error *e)
 {
 	struct published p;
-	struct wal_tail tail;
+	struct wal_tail tail = {0};
 	uint64_t last = 0, end = 0;
 
 	log_id_of(t->origin, c->log_id);

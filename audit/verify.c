@@ -258,8 +258,7 @@ static unsigned find_width(struct verifier *v, int level, uint64_t index, unsign
 	char path[TILE_PATH_CAP];
 	struct error e;
 
-	tile_path(path, level, index, TILE_WIDTH);
-	strcat(path, ".p");
+	tile_partial_dir(path, level, index);
 	(void)dir_each(v->logdir, path, look_wider, &w, &e);
 	return w.width;
 }

@@ -188,7 +188,7 @@ static json_t *number(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
-static int print_json(const struct verify_report *r)
+static void print_json(const struct verify_report *r)
 {
 	char root[65], not_checked[4][200];
 	size_t n = unchecked(r, not_checked);
@@ -219,7 +219,6 @@ static int print_json(const struct verify_report *r)
 	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	putchar('\n');
 	json_decref(o);
-	return (int)r->result;
 }
 
 static int open_log(const char *dir, struct error *e)
@@ -232,16 +231,39 @@ static int open_log(const char *dir, struct error *e)
 	return fd;
 }
 
+static int verify_and_print(const char *path, const struct note_vkey *key, int json)
+{
+	struct verify_report *r;
+	struct error e;
+	int dir = open_log(path, &e), code;
+
+	if (dir < 0)
+		return fail(&e, EXIT_UNDECIDED);
+	r = calloc(1, sizeof *r);
+	if (!r) {
+		close(dir);
+		return EXIT_UNDECIDED;
+	}
+	verify_dir(dir, key, r);
+	close(dir);
+	if (json)
+		print_json(r);
+	else
+		print_report(r);
+	code = (int)r->result;
+	free(r);
+	return code;
+}
+
 static int audit_verify(int argc, char **argv)
 {
 	static const struct option options[] = {{"key", required_argument, NULL, 'k'},
 		{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-	struct verify_report *r = calloc(1, sizeof *r);
 	struct note_vkey *key = NULL;
 	const char *key_arg = NULL;
 	struct paths p;
 	struct error e;
-	int c, json = 0, dir, code;
+	int c, json = 0, code;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'k')
@@ -251,24 +273,14 @@ static int audit_verify(int argc, char **argv)
 		else
 			return usage();
 	}
-	if (!r || argc - optind > 1)
+	if (argc - optind > 1)
 		return usage();
 	if (optind == argc && paths_init(&p, NULL, &e) < 0)
 		return fail(&e, EXIT_UNDECIDED);
 	if (key_arg && !(key = pinned_key(key_arg, &e)))
 		return fail(&e, EXIT_USAGE);
-	dir = open_log(optind < argc ? argv[optind] : p.audit, &e);
-	if (dir < 0)
-		return fail(&e, EXIT_UNDECIDED);
-	verify_dir(dir, key, r);
-	close(dir);
-	if (json)
-		print_json(r);
-	else
-		print_report(r);
-	code = (int)r->result;
+	code = verify_and_print(optind < argc ? argv[optind] : p.audit, key, json);
 	note_vkey_free(key);
-	free(r);
 	return code;
 }
 
@@ -321,7 +333,6 @@ static int source_open(struct source *s, uint64_t from, uint64_t last, int follo
 	char request[128];
 	uint64_t size = 0;
 
-	*s = (struct source){.dir = -1};
 	if (paths_init(&p, NULL, e) < 0)
 		return -1;
 	s->dir = dir_open(p.audit, e);
@@ -654,7 +665,7 @@ static int run_tail(const struct filter *f, size_t count, int follow)
 {
 	struct style style = style_for(stdout);
 	int filtered = f->session || f->kind || f->verdict, r;
-	struct source s;
+	struct source s = {.dir = -1};
 	struct error e;
 
 	r = source_open(&s, UINT64_MAX, filtered ? LOOK_BACK : count, follow, &e);
@@ -723,8 +734,8 @@ static int audit_show(int argc, char **argv)
 {
 	char *end = NULL;
 	uint64_t index;
-	struct source s;
-	struct span entry;
+	struct source s = {.dir = -1};
+	struct span entry = {0};
 	struct error e;
 	int r;
 

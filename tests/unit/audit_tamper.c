@@ -422,14 +422,16 @@ END_TEST
 START_TEST(n27_junk_behind_the_checkpoint)
 {
 	struct file f = slurp(dir, "checkpoint");
-	unsigned char *p = realloc(f.p, f.n + 8);
+	unsigned char *p = malloc(f.n + 8);
 
+	memcpy(p, f.p, f.n);
 	memcpy(p + f.n, "junk\n", 5);
 	spew(dir, "checkpoint", p, f.n + 5);
 	expect(VERIFY_TAMPERED, "CHECKPOINT");
 	p[f.n] = '\n';
 	spew(dir, "checkpoint", p, f.n + 1);
 	expect(VERIFY_TAMPERED, "CHECKPOINT");
+	free(p);
 }
 END_TEST
 
@@ -464,22 +466,26 @@ END_TEST
 START_TEST(n30_an_over_long_tile)
 {
 	struct file f = slurp(dir, "tile/0/002.p/88");
-	unsigned char *p = realloc(f.p, f.n + 32);
+	unsigned char *p = malloc(f.n + 32);
 
+	memcpy(p, f.p, f.n);
 	memset(p + f.n, 0, 32);
 	spew(dir, "tile/0/002.p/88", p, f.n + 32);
 	expect(VERIFY_TAMPERED, "TILE");
+	free(p);
 }
 END_TEST
 
 START_TEST(n30_an_over_long_bundle)
 {
 	struct file f = slurp(dir, "tile/entries/002.p/88");
-	unsigned char *p = realloc(f.p, f.n + 32);
+	unsigned char *p = malloc(f.n + 32);
 
+	memcpy(p, f.p, f.n);
 	memcpy(p + f.n, "\0\002{}", 4);
 	spew(dir, "tile/entries/002.p/88", p, f.n + 4);
 	expect(VERIFY_TAMPERED, "BUNDLE");
+	free(p);
 }
 END_TEST
 

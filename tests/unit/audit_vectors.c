@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <sodium.h>
 
+#include "audit/b64.h"
 #include "audit/checkpoint.h"
 #include "audit/crc32c.h"
 #include "audit/proof.h"
@@ -340,6 +341,23 @@ START_TEST(every_consistency_proof_up_to_70_leaves_holds_and_no_changed_one_does
 }
 END_TEST
 
+START_TEST(base64_has_one_spelling)
+{
+	static const char *const bad[] = {"Zg", "Zg=", "Zh==", "Zg===", "Zm9=", "Z", "Zm9v\n",
+		" Zm9v", "Zm\xb3v", "Zm9v!", "Zm-v", "Zg==Zg=="};
+	unsigned char out[16];
+	size_t got = 0;
+
+	ck_assert_int_eq(b64_decode(out, sizeof out, "Zm9vYg==", 8, &got), 0);
+	ck_assert_uint_eq(got, 4);
+	ck_assert_mem_eq(out, "foob", 4);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (b64_decode(out, sizeof out, bad[i], strlen(bad[i]), &got) == 0)
+			ck_abort_msg("accepted %s", bad[i]);
+	}
+}
+END_TEST
+
 START_TEST(a_tree_of_70000_leaves_has_the_tiles_of_the_specification)
 {
 	ck_assert_uint_eq(tile_full(70000, 0), 273);
@@ -407,6 +425,7 @@ int main(void)
 	tcase_add_test(t, the_vkey_of_the_signed_note_specification_parses);
 	tcase_add_test(t, every_inclusion_proof_up_to_70_leaves_holds_and_no_changed_one_does);
 	tcase_add_test(t, every_consistency_proof_up_to_70_leaves_holds_and_no_changed_one_does);
+	tcase_add_test(t, base64_has_one_spelling);
 	tcase_add_test(t, a_tree_of_70000_leaves_has_the_tiles_of_the_specification);
 	tcase_add_test(t, a_tile_has_one_name);
 	tcase_add_test(t, crc32c_is_that_of_rfc_3720);

@@ -16,35 +16,40 @@ static char *read_whole(const char *path)
 	return text;
 }
 
+static int is_yaml(const struct dirent *entry)
+{
+	return strstr(entry->d_name, ".yaml") != NULL;
+}
+
+static void loads_with_tests(const char *path)
+{
+	char *text = read_whole(path);
+	struct policy_doc doc = rig_doc(path, POLICY_REPO, text);
+	struct policy_layer l;
+	struct policy_error e;
+	struct policy *p = policy_load(&doc, 1, NULL, &e);
+
+	ck_assert_msg(p != NULL, "%s", e.text);
+	ck_assert_int_eq(policy_layer_get(p, 1, &l), 0);
+	ck_assert_msg(l.tests >= 5, "%s has too few tests", path);
+	policy_free(p);
+	free(text);
+}
+
 START_TEST(every_example_loads_and_has_tests)
 {
-	DIR *d = opendir("examples");
-	struct dirent *entry;
-	unsigned found = 0;
+	struct dirent **list;
+	int i, n = scandir("examples", &list, is_yaml, alphasort);
 
-	ck_assert_ptr_nonnull(d);
-	while ((entry = readdir(d)) != NULL) {
-		struct policy_layer l;
-		struct policy_error e;
-		struct policy *p;
-		struct policy_doc doc;
-		char path[300], *text;
+	ck_assert_int_ge(n, 5);
+	for (i = 0; i < n; i++) {
+		char path[300];
 
-		if (!strstr(entry->d_name, ".yaml"))
-			continue;
-		snprintf(path, sizeof path, "examples/%s", entry->d_name);
-		text = read_whole(path);
-		doc = rig_doc(path, POLICY_REPO, text);
-		p = policy_load(&doc, 1, NULL, &e);
-		ck_assert_msg(p != NULL, "%s", e.text);
-		ck_assert_int_eq(policy_layer_get(p, 1, &l), 0);
-		ck_assert_msg(l.tests >= 5, "%s has too few tests", path);
-		policy_free(p);
-		free(text);
-		found++;
+		snprintf(path, sizeof path, "examples/%s", list[i]->d_name);
+		loads_with_tests(path);
+		free(list[i]);
 	}
-	closedir(d);
-	ck_assert_uint_ge(found, 5);
+	free(list);
 }
 END_TEST
 
