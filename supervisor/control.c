@@ -362,6 +362,7 @@ static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 				"only files, pipes and sockets into a sandbox",
 				i - 1);
 	}
+	spawner_event(NULL, 0); /* ends that are known already free their names first */
 	c->number = sup.next_number++;
 	if (broker_send(MSG_RUN, c->number, &p, sizeof p, fds, 1) < 0)
 		return error_set(e, 0,

@@ -22,7 +22,7 @@
 #include "supervisor/supervisor.h"
 
 #define SECOND         1000000000ull
-#define RECORD_WITHIN  (3 * SECOND)
+#define RECORD_WITHIN  (120 * SECOND)
 #define FREEZE_AFTER   (5 * SECOND)
 #define LAUNCH_FDS_MAX (SPAWN_FD_STDIO + 3 + SPAWN_PROCS_MAX + SPAWN_MOUNTS_MAX)
 
@@ -66,26 +66,35 @@ static int remove_cgroup(const struct sandbox *s)
 	return unlinkat(sup.base, path, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
 
-/* Frees everything; the cgroup must be empty. Called with the sandbox already out of the list. */
-static void sandbox_free(struct sandbox *s)
+/* Gives back what a running sandbox holds; its cgroup is gone. What stays is what a restarted broker
+ * needs to record the end. */
+static void release(struct sandbox *s)
 {
 	loop_unwatch(s->control_watch);
+	s->control_watch = NULL;
 	close_fd(&s->control);
 	close_fd(&s->cgroup);
-	close_fd(&s->session_fd);
-	close_fd(&s->tool_fd);
-	close_fd(&s->pty_fd);
 	limits_entered(&s->limits);
 	limits_release(&s->limits);
 	protect_release(s->placeholders, io_now_boot());
+	s->placeholders = NULL;
 	identity_release(s->identity);
+	s->identity = NULL;
+}
+
+static void sandbox_free(struct sandbox *s)
+{
+	release(s);
+	close_fd(&s->session_fd);
+	close_fd(&s->tool_fd);
+	close_fd(&s->pty_fd);
 	free(s->workspace);
 	free(s);
 }
 
-static void take_out(const struct sandbox *s)
+static void take_out(struct sandbox **list, const struct sandbox *s)
 {
-	for (struct sandbox **at = &sup.sandboxes; *at; at = &(*at)->next) {
+	for (struct sandbox **at = list; *at; at = &(*at)->next) {
 		if (*at == s) {
 			*at = s->next;
 			return;
@@ -93,31 +102,39 @@ static void take_out(const struct sandbox *s)
 	}
 }
 
-/* Everything about it is said and recorded: gone, unless processes still linger in its cgroup (then
- * its uid and name stay taken, and the tick tries again). */
+/* Its name and uid are free again, unless processes still linger in its cgroup: then the tick tries
+ * again. The end that is not recorded yet is kept apart. */
 static void try_remove(struct sandbox *s)
 {
 	if (s->cgroup >= 0 && !remove_cgroup(s)) {
 		cgroup_kill(s->cgroup);
 		return;
 	}
-	take_out(s);
-	sandbox_free(s);
-}
-
-static void finish(struct sandbox *s)
-{
-	s->end_by = 0;
-	control_ended(s);
-	try_remove(s);
+	take_out(&sup.sandboxes, s);
+	if (s->recorded) {
+		sandbox_free(s);
+		return;
+	}
+	s->kernel_uid = s->identity ? s->identity->kernel_uid : 0;
+	release(s);
+	s->next = sup.ended;
+	sup.ended = s;
 }
 
 void sandbox_end_recorded(uint64_t number)
 {
 	struct sandbox *s = sandbox_by_number(number);
 
-	if (s && s->state == SB_ENDING && s->end_by)
-		finish(s);
+	if (s && s->state == SB_ENDING) {
+		s->recorded = 1;
+		return;
+	}
+	for (s = sup.ended; s && s->number != number; s = s->next)
+		;
+	if (s) {
+		take_out(&sup.ended, s);
+		sandbox_free(s);
+	}
 }
 
 /* Why it ended, when a human's kill is the reason: the latch says so, whatever else happened. */
@@ -133,15 +150,23 @@ static void explain_kill(struct sandbox *s)
 		l.reason);
 }
 
-static void record_end(struct sandbox *s)
+static void send_end(const struct sandbox *s)
 {
 	struct msg_ended m = {.exit_code = s->exit_code, .reason = s->reason};
 
 	snprintf(m.text, sizeof m.text, "%s", s->text);
+	broker_send(MSG_ENDED, s->number, &m, sizeof m, NULL, 0);
+}
+
+/* The client hears of the end at once; the record follows, and is sent again to a new broker when this
+ * one dies before it is durable. */
+static void end(struct sandbox *s)
+{
 	s->state = SB_ENDING;
 	s->end_by = io_now_boot() + RECORD_WITHIN;
-	if (broker_send(MSG_ENDED, s->number, &m, sizeof m, NULL, 0) < 0)
-		finish(s);
+	send_end(s);
+	control_ended(s);
+	try_remove(s);
 }
 
 static void read_control(struct sandbox *s);
@@ -157,7 +182,7 @@ static void on_exit_status(struct sandbox *s, int status)
 	if (s->state == SB_STARTING && s->reason == END_FAILED)
 		control_failed(
 			s, *s->text ? s->text : "its first process ended before it was ready");
-	record_end(s);
+	end(s);
 }
 
 void sandbox_stop(struct sandbox *s, uint32_t reason, const char *text)
@@ -175,7 +200,7 @@ static void tell_broker(struct sandbox *s, int restored)
 {
 	struct msg_sandbox m = {.uid = s->owner.uid,
 		.gid = s->owner.gid,
-		.kernel_uid = s->identity->kernel_uid,
+		.kernel_uid = s->identity ? s->identity->kernel_uid : s->kernel_uid,
 		.init_pid = (uint32_t)s->pid,
 		.flags = (s->pty_fd >= 0 ? SANDBOX_PTY : 0u) | (restored ? SANDBOX_RESTORED : 0u),
 		.started_ns = s->started_ns};
@@ -189,13 +214,17 @@ static void tell_broker(struct sandbox *s, int restored)
 
 void sandboxes_tell_broker(void)
 {
-	for (struct sandbox *s = sup.sandboxes, *next; s; s = next) {
-		next = s->next;
-		if (s->state == SB_STARTING || (s->state == SB_ENDING && !s->end_by))
+	for (struct sandbox *s = sup.sandboxes; s; s = s->next) {
+		if (s->state == SB_STARTING)
 			continue;
 		tell_broker(s, 1);
-		if (s->state == SB_ENDING)
-			record_end(s); /* the old broker died with this one's end unrecorded */
+		if (s->state == SB_ENDING && !s->recorded)
+			send_end(s);
+	}
+	/* Ends that the old broker took with it. */
+	for (struct sandbox *s = sup.ended; s; s = s->next) {
+		tell_broker(s, 1);
+		send_end(s);
 	}
 }
 
@@ -474,7 +503,7 @@ static int on_failed(void *ctx, struct wire_msg *m)
 		snprintf(s->text, sizeof s->text, "%s", f->what);
 	explain_kill(s);
 	control_failed(s, s->text);
-	record_end(s);
+	end(s);
 	return 0;
 }
 
@@ -534,10 +563,7 @@ static void tick_one(struct sandbox *s, uint64_t now)
 	uint64_t lost = sup.lost_since && now > sup.lost_since ? now - sup.lost_since : 0;
 
 	if (s->state == SB_ENDING) {
-		if (s->end_by && now > s->end_by)
-			finish(s);
-		else if (!s->end_by)
-			try_remove(s);
+		try_remove(s);
 		return;
 	}
 	freeze_lost(s, lost > FREEZE_AFTER);
@@ -553,6 +579,14 @@ void sandbox_tick(uint64_t now)
 	for (struct sandbox *s = sup.sandboxes, *next; s; s = next) {
 		next = s->next;
 		tick_one(s, now);
+	}
+	for (struct sandbox *s = sup.ended, *next; s; s = next) {
+		next = s->next;
+		if (now < s->end_by)
+			continue;
+		say("the end of %s could not be recorded", s->session);
+		take_out(&sup.ended, s);
+		sandbox_free(s);
 	}
 	protect_collect(now);
 }

@@ -52,7 +52,9 @@ struct sandbox {
 	pid_t pid;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t wall_until; /* CLOCK_BOOTTIME, 0: none */
-	uint64_t end_by; /* SB_ENDING: when to stop waiting for the record */
+	uint64_t end_by; /* SB_ENDING, CLOCK_BOOTTIME: when to give up on the record */
+	int recorded; /* SB_ENDING: the record is durable */
+	uid_t kernel_uid; /* kept when the identity is given back */
 	int told_broker; /* MSG_STARTED was sent */
 	int frozen; /* by a person */
 	int frozen_by_us; /* because a daemon is lost */
@@ -73,6 +75,7 @@ struct supervisor {
 	pid_t killer_pid, spawner_pid;
 	int killer, spawner; /* sockets */
 	struct sandbox *sandboxes;
+	struct sandbox *ended; /* gone, but their end is not in the log yet */
 	uint64_t next_number; /* of launches; see common/msg.h */
 	uint64_t lost_since; /* CLOCK_BOOTTIME when the broker stopped answering, 0: it answers */
 	int stopping;

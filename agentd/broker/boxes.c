@@ -47,7 +47,8 @@ int box_name_live(struct broker *b, uid_t uid, const char *name)
 
 	TAILQ_FOREACH(x, &b->boxes, link)
 	{
-		if (!x->forget && x->info.uid == uid && strcmp(x->info.name, name) == 0)
+		if (!x->forget && x->state != BOX_ENDED && x->info.uid == uid &&
+			strcmp(x->info.name, name) == 0)
 			return 1;
 	}
 	return 0;
