@@ -472,7 +472,7 @@ static int values_fill(struct action_box *box, struct mapper *m, const struct ac
 		return -1;
 	for (i = 0; i < n; i++) {
 		if (value_names(m, &v[i]))
-			return not_canonical(e, "too many long arguments");
+			return not_canonical(e, "arguments that take too much memory");
 	}
 	box->a.values = n;
 	box->a.value = v;

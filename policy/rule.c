@@ -337,9 +337,12 @@ static int test_action(
 		arg->text = values[made];
 	}
 	if (!failed && action_from_tool(&out->action, &test_places, s + c->name, c->name_len, args,
-			       c->args, &e))
+			       c->args, &e)) {
 		failed = bad(f, c->name, c->name_len,
 			"a call that is %s. Write one that a tool can make", e.text);
+		if (strstr(e.text, "memory"))
+			no_memory(f);
+	}
 	for (i = 0; i < made; i++)
 		free(values[i]);
 	return failed;
