@@ -174,7 +174,7 @@ static void verb_ps(struct client *c, const char *arg)
 	(void)arg;
 	for (const struct sandbox *s = sup.sandboxes; s; s = s->next) {
 		/* One that the killer just emptied is dead, even if its end is still being recorded. */
-		if (may_control(c, s) && s->state != SB_ENDING &&
+		if (may_control(c, s) && s->state <= SB_RUNNING &&
 			(s->state == SB_STARTING || cgroup_populated(s->cgroup) != 0))
 			reply(c, "%s\t%u\t%s\t%s\t%d\t%llu\t%s\t%s", s->name, s->owner.uid,
 				s->agent, state_of(s), s->pid,

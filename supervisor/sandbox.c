@@ -23,6 +23,7 @@
 
 #define SECOND         1000000000ull
 #define RECORD_WITHIN  (120 * SECOND)
+#define EXPLAIN_WITHIN (SECOND / 10)
 #define FREEZE_AFTER   (5 * SECOND)
 #define LAUNCH_FDS_MAX (SPAWN_FD_STDIO + 3 + SPAWN_PROCS_MAX + SPAWN_MOUNTS_MAX)
 
@@ -138,16 +139,17 @@ void sandbox_end_recorded(uint64_t number)
 }
 
 /* Why it ended, when a human's kill is the reason: the latch says so, whatever else happened. */
-static void explain_kill(struct sandbox *s)
+static int explain_kill(struct sandbox *s)
 {
 	struct latch_entry l;
 
 	if (!latch_check(sup.latches, s->owner.uid, s->name, s->identity_hash, &l) ||
 		l.at_ns < s->started_ns)
-		return;
+		return 0;
 	s->reason = END_KILLED;
 	snprintf(s->text, sizeof s->text, "killed by uid %u%s%s", l.by_uid, *l.reason ? ": " : "",
 		l.reason);
+	return 1;
 }
 
 static void send_end(const struct sandbox *s)
@@ -171,23 +173,35 @@ static void end(struct sandbox *s)
 
 static void read_control(struct sandbox *s);
 
-static void on_exit_status(struct sandbox *s, int status)
+static void exited(struct sandbox *s)
 {
-	read_control(s); /* what init said before it ended */
-	s->exit_code =
-		(uint32_t)(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+	int was_starting = !s->ready;
+
 	if (!s->reason)
-		s->reason = s->state == SB_STARTING ? END_FAILED : END_EXIT;
-	explain_kill(s);
-	if (s->state == SB_STARTING && s->reason == END_FAILED)
+		s->reason = was_starting ? END_FAILED : END_EXIT;
+	if (was_starting && s->reason == END_FAILED)
 		control_failed(
 			s, *s->text ? s->text : "its first process ended before it was ready");
 	end(s);
 }
 
+static void on_exit_status(struct sandbox *s, int status)
+{
+	read_control(s); /* what init said before it ended */
+	s->exit_code =
+		(uint32_t)(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+	/* The killer kills first and sets the latch a moment later: wait for its word. */
+	if (!explain_kill(s) && !s->reason && WIFSIGNALED(status)) {
+		s->state = SB_DYING;
+		s->explain_by = io_now_boot() + EXPLAIN_WITHIN;
+		return;
+	}
+	exited(s);
+}
+
 void sandbox_stop(struct sandbox *s, uint32_t reason, const char *text)
 {
-	if (s->state == SB_ENDING)
+	if (s->state != SB_STARTING && s->state != SB_RUNNING)
 		return;
 	s->reason = reason;
 	snprintf(s->text, sizeof s->text, "%s", text);
@@ -215,7 +229,7 @@ static void tell_broker(struct sandbox *s, int restored)
 void sandboxes_tell_broker(void)
 {
 	for (struct sandbox *s = sup.sandboxes; s; s = s->next) {
-		if (s->state == SB_STARTING)
+		if (!s->ready)
 			continue;
 		tell_broker(s, 1);
 		if (s->state == SB_ENDING && !s->recorded)
@@ -233,6 +247,7 @@ static void on_ready(struct sandbox *s)
 	if (s->state != SB_STARTING)
 		return;
 	s->state = SB_RUNNING;
+	s->ready = 1;
 	tell_broker(s, 0);
 	control_started(s);
 }
@@ -512,7 +527,7 @@ static int on_exited(void *ctx, struct wire_msg *m)
 	struct sandbox *s = sandbox_by_number(m->h.id);
 
 	(void)ctx;
-	if (s && s->state != SB_ENDING)
+	if (s && (s->state == SB_STARTING || s->state == SB_RUNNING))
 		on_exit_status(s, ((struct spawn_exited *)(void *)m->payload)->status);
 	return 0;
 }
@@ -562,6 +577,11 @@ static void tick_one(struct sandbox *s, uint64_t now)
 {
 	uint64_t lost = sup.lost_since && now > sup.lost_since ? now - sup.lost_since : 0;
 
+	if (s->state == SB_DYING) {
+		if (explain_kill(s) || now > s->explain_by)
+			exited(s);
+		return;
+	}
 	if (s->state == SB_ENDING) {
 		try_remove(s);
 		return;

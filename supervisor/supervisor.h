@@ -30,7 +30,7 @@ struct role {
 	unsigned failures; /* in a row; sets the delay */
 };
 
-enum sandbox_state { SB_STARTING, SB_RUNNING, SB_ENDING };
+enum sandbox_state { SB_STARTING, SB_RUNNING, SB_DYING, SB_ENDING };
 
 struct client;
 
@@ -53,6 +53,8 @@ struct sandbox {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t wall_until; /* CLOCK_BOOTTIME, 0: none */
 	uint64_t end_by; /* SB_ENDING, CLOCK_BOOTTIME: when to give up on the record */
+	int ready; /* init said that the walls hold */
+	uint64_t explain_by; /* SB_DYING: killed, and it is not known yet by whom */
 	int recorded; /* SB_ENDING: the record is durable */
 	uid_t kernel_uid; /* kept when the identity is given back */
 	int told_broker; /* MSG_STARTED was sent */
