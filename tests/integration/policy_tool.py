@@ -1,0 +1,173 @@
+"""agentctl policy: what it prints, its exit codes, and what it says to the broker (which this file
+imitates). No sandbox, no root."""
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+
+from agentd import BUILD
+
+TOOLS = os.path.join(BUILD, "agentctl-tools")
+GOOD = """policy: 1
+name: web
+tools:
+  allow: [Read, "Edit {/file_path: ws:/**}"]
+  deny: [{tool: WebSearch, why: private}]
+tests: [deny tool WebSearch]
+"""
+
+
+class Place:
+    """A root for agentd, a home and a project, removed at the end."""
+
+    def __enter__(self):
+        self.base = tempfile.mkdtemp(prefix="agentd-policy-")
+        self.root = self.make("root")
+        self.home = self.make("home")
+        self.project = self.make("project")
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.base)
+
+    def make(self, name):
+        path = os.path.join(self.base, name)
+        os.makedirs(path)
+        return path
+
+    def write(self, path, text):
+        path = os.path.join(self.base, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def policy(self, *args, stdin=None, env=None):
+        return subprocess.run(
+            [TOOLS, "policy", *args], cwd=self.project, input=stdin, text=True, timeout=20,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+            env={"HOME": self.home, "AGENTD_ROOT": self.root, "PATH": "/usr/bin", **(env or {})})
+
+
+class Broker:
+    """control.sock: takes RPC and answers every call with its params."""
+
+    def __init__(self, place):
+        self.calls = []
+        run = os.path.join(place.root, "run", "agentd")
+        os.makedirs(run)
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.bind(os.path.join(run, "control.sock"))
+        self.sock.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            conn, _ = self.sock.accept()
+            stream = conn.makefile("rwb")
+            assert stream.readline() == b"RPC\n"
+            for line in stream:
+                call = json.loads(line)
+                self.calls.append((call["method"], call["params"]))
+                answer = {"jsonrpc": "2.0", "id": call["id"], "result": self.answer(call)}
+                stream.write(json.dumps(answer).encode() + b"\n")
+                stream.flush()
+
+    @staticmethod
+    def answer(call):
+        if call["method"] == "trusted":
+            return {"trusted": [{"path": "/a\x1b[31m", "sha256": "0" * 64}]}
+        return {**call["params"], "removed": True}
+
+
+def test_check_accepts_a_good_file_and_names_the_place_of_a_bad_one():
+    """policy check: 0 loads, 4 does not (with FILE:LINE:COLUMN), 5 its tests fail"""
+    with Place() as p:
+        p.write("project/good.yaml", GOOD)
+        p.write("project/bad.yaml", "policy: 1\ntools:\n  dney: [x]\n")
+        p.write("project/fails.yaml", "policy: 1\ntests: [allow tool Bash]\n")
+        r = p.policy("check", "good.yaml")
+        assert (r.returncode, r.stderr) == (0, ""), r
+        assert "good.yaml: ok, 3 rules, 1 tests passed" in r.stdout
+        r = p.policy("check", "good.yaml", "bad.yaml")
+        assert r.returncode == 4, r
+        assert r.stderr.startswith("bad.yaml:3:3: ") and "`deny`" in r.stderr, r.stderr
+        r = p.policy("check", "fails.yaml")
+        assert r.returncode == 5 and "the decision is ask" in r.stderr, r
+        assert p.policy("check", "fails.yaml", "bad.yaml").returncode == 4
+        assert p.policy("check", "-", stdin=GOOD).returncode == 0
+        assert p.policy("check", "missing.yaml").returncode == 4
+
+
+def test_usage_errors_exit_with_2():
+    """policy without a verb, with an unknown one, or without its file: 2"""
+    with Place() as p:
+        for args in ([], ["frob"], ["check"], ["test"], ["explain"], ["check", "--frob"],
+                     ["trust", "a", "b"], ["trusted", "x"], ["explain", "not a call"]):
+            r = p.policy(*args)
+            assert r.returncode == 2 and r.stderr.count("\n") == 1 and not r.stdout, (args, r)
+
+
+def test_show_lists_the_layers_of_this_place_and_what_they_come_to():
+    """policy show: all layers of this place, composed by strictest wins"""
+    with Place() as p:
+        p.write("root/etc/agentd/policy.d/10-site.yaml", "policy: 1\nlimits: {processes: 99}\n")
+        p.write("home/.config/agentd/policy.yaml", "policy: 1\nunmatched: deny\n")
+        p.write("project/.agentd/policy.yaml", GOOD)
+        p.write("project/codex.yaml", "policy: 1\nwhen: {agent: [codex]}\n")
+        r = p.policy("show", "codex.yaml")
+        assert r.returncode == 0, r
+        for origin in ("builtin", "admin", "user", "repo", "cli"):
+            assert "# " + origin in r.stdout, r.stdout
+        assert "NOT USED" in r.stdout
+        assert "NOT USED" not in p.policy("show", "--agent", "codex", "codex.yaml").stdout
+        r = p.policy("show", "--effective", env={"SECRET_X": "1"})
+        assert "unmatched: deny" in r.stdout and "processes: 99" in r.stdout, r.stdout
+        assert "Edit {/file_path: ws:/**}   # .agentd/policy.yaml:4" in r.stdout, r.stdout
+        assert "#   PATH\n" in r.stdout and "SECRET_X" not in r.stdout
+
+
+def test_explain_says_which_rule_of_which_layer_decides():
+    """policy explain: every layer's answer, the decision, its file and line"""
+    with Place() as p:
+        p.write("project/.agentd/policy.yaml", GOOD)
+        r = p.policy("explain", "tool Edit {/file_path: ws:/.git/hooks/pre-commit}")
+        assert r.returncode == 0, r
+        lines = {line.split()[0]: line for line in r.stdout.splitlines()}
+        assert " deny " in lines["builtin"] and " allow " in lines["repo"]
+        assert " deny " in lines["decision"] and "coding-base:" in lines["decision"]
+
+
+def test_trust_tells_the_broker_path_and_digest_of_a_file_that_loads():
+    """policy trust sends path and SHA-256 of the bytes it checked, never those of a bad file"""
+    with Place() as p:
+        path = p.write("project/.agentd/policy.yaml", GOOD)
+        assert p.policy("trust").returncode == 125
+        broker = Broker(p)
+        r = p.policy("trust")
+        assert r.returncode == 0, r
+        assert "Edit {/file_path: ws:/**}" in r.stdout and "trusted: " + path in r.stdout, r.stdout
+        digest = hashlib.sha256(GOOD.encode()).hexdigest()
+        assert broker.calls == [("trust", {"path": path, "sha256": digest})], broker.calls
+        p.write("project/.agentd/policy.yaml", GOOD + "frob: 1\n")
+        assert p.policy("trust").returncode == 4
+        assert p.policy("trust", "missing").returncode == 1
+        assert len(broker.calls) == 1
+        assert p.policy("untrust").returncode == 0
+        assert broker.calls[1] == ("untrust", {"path": path})
+        r = p.policy("trusted")
+        assert r.returncode == 0 and "\x1b" not in r.stdout and "/a" in r.stdout, r
+
+
+def test_text_of_a_file_cannot_play_with_the_terminal():
+    """what a policy file says is shown escaped"""
+    with Place() as p:
+        p.write("project/.agentd/policy.yaml", 'policy: 1\ntools: {deny: ["X {/a: \'x\\ny\'}"]}\n')
+        r = p.policy("show", "--effective")
+        assert r.returncode == 0 and "x\\x0Ay" in r.stdout, r.stdout
+        r = p.policy("check", "-", stdin="policy: 1\nname: \x1b[31m\n")
+        assert r.returncode == 4 and "\x1b" not in r.stderr, r
