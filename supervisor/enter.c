@@ -213,17 +213,16 @@ static int open_mount_point(const struct enter *x, const char *dst)
 	return fd;
 }
 
+/* What covers is a read-only mount in the template already, so that a clone of it is too. */
 static int tree_for(const struct enter *x, const struct spawn_mount *m, int fd)
 {
-	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-					    MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
 	int tree;
 
 	if (!(m->flags & SPAWN_M_HIDE))
 		return fd;
 	tree = open_tree(AT_FDCWD, m->flags & SPAWN_M_FILE ? TEMPLATE_EMPTY_FILE : TEMPLATE_EMPTY,
 		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &ro, sizeof ro) < 0)
+	if (tree < 0)
 		give_up(x, "cannot clone what covers a path");
 	return tree;
 }

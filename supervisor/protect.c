@@ -125,13 +125,13 @@ static int add_tree(struct work *w, const char *rel, int fd, uint32_t flags)
 	return tree < 0 ? -1 : launch_add(w->l, tree, flags, dst, w->e);
 }
 
-/* A link, socket or device in a protected place is covered by an empty file. */
-static int cover(struct work *w, const char *rel)
+/* A placeholder is covered by an empty directory; a link, socket or device by an empty file. */
+static int cover(struct work *w, const char *rel, uint32_t file)
 {
 	char dst[2 * PLAN_PATH_MAX + 2];
 
 	destination(w, rel, dst, sizeof dst);
-	return launch_add(w->l, -1, SPAWN_M_HIDE | SPAWN_M_FILE, dst, w->e);
+	return launch_add(w->l, -1, SPAWN_M_HIDE | file, dst, w->e);
 }
 
 /* Makes the placeholder with the user's rights. 1 made, 0 not needed (no parent, or the workspace is
@@ -191,11 +191,13 @@ static int protect_one(struct work *w, const char *rel)
 		return 0; /* a link above it: that link is covered, or leads where its target is protected */
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(w->e, errno, "cannot open %s in the workspace to protect it", rel);
-	if (is_placeholder(&st) && remember(w->holders, rel) < 0)
-		return error_set(w->e, errno, "cannot remember the placeholder %s", rel);
+	if (is_placeholder(&st))
+		return remember(w->holders, rel) < 0
+			       ? error_set(w->e, errno, "cannot remember the placeholder %s", rel)
+			       : cover(w, rel, 0);
 	if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))
 		return add_tree(w, rel, fd, S_ISDIR(st.st_mode) ? 0 : SPAWN_M_FILE);
-	return cover(w, rel);
+	return cover(w, rel, SPAWN_M_FILE);
 }
 
 /* A pinned directory becomes a mount of its own, still writable. A link in its place is covered: what
@@ -216,7 +218,7 @@ static int pin_one(struct work *w, const char *rel)
 		return add_tree(w, rel, fd, SPAWN_M_RW);
 	if (S_ISREG(st.st_mode)) /* .git of a worktree or submodule: names the real one */
 		return add_tree(w, rel, fd, SPAWN_M_FILE);
-	return cover(w, rel);
+	return cover(w, rel, SPAWN_M_FILE);
 }
 
 /* Every directory above an extra path is pinned too. */

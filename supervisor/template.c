@@ -147,6 +147,14 @@ static int make_etc(struct error *e)
 	return bind_read_only("/etc", ".agentd/etc", e);
 }
 
+/* What covers paths is a mount of its own, read-only: cloning it costs one call. */
+static int make_covers(struct error *e)
+{
+	if (bind_read_only(".agentd/empty", ".agentd/empty", e) < 0)
+		return -1;
+	return bind_read_only(".agentd/empty-file", ".agentd/empty-file", e);
+}
+
 /* The hidden names must not be reachable through /.agentd/etc either: each is covered. */
 static int cover_hidden_etc(struct error *e)
 {
@@ -223,7 +231,7 @@ int template_enter(const char *scratch, const char *agentctl, const char *init, 
 		chdir(scratch) < 0)
 		return error_set(e, errno, "cannot start the template on %s", scratch);
 	umask(022);
-	if (make_other_dirs(e) < 0 || bind_system(e) < 0 || make_etc(e) < 0 ||
+	if (make_other_dirs(e) < 0 || make_covers(e) < 0 || bind_system(e) < 0 || make_etc(e) < 0 ||
 		cover_hidden_etc(e) < 0 || make_dev(e) < 0 ||
 		copy_program(agentctl, "agentctl", e) < 0 ||
 		copy_program(init, "agentd-init", e) < 0)
