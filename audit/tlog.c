@@ -565,6 +565,11 @@ const struct note_signer *tlog_signer(const struct tlog *t)
 	return t->signer;
 }
 
+int tlog_logdir(const struct tlog *t)
+{
+	return t->logdir;
+}
+
 const char *tlog_origin(const struct tlog *t)
 {
 	return t->origin;

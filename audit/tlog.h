@@ -59,6 +59,7 @@ void tlog_root(const struct tlog *t, struct tree_hash *out); /* of the durable r
 /* See wal.h; for when and how to go on in the next segment. */
 struct wal *tlog_wal(struct tlog *t);
 const struct note_signer *tlog_signer(const struct tlog *t);
+int tlog_logdir(const struct tlog *t);
 const char *tlog_origin(const struct tlog *t);
 
 #endif

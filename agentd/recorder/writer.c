@@ -12,7 +12,8 @@
 #define ANSWERS_MAX 4096u
 #define RECORDS_MAX 4096u /* in one message; the smallest takes 17 bytes of its 68 KiB */
 /* When no next segment can be had, the end of this one is for what denies, kills and ends. */
-#define RESERVE (1u << 20)
+#define RESERVE  (1u << 20)
+#define RETRY_NS 1000000000ull
 
 struct answer {
 	uint64_t id, first;
@@ -29,6 +30,8 @@ struct writer {
 	int publish; /* a committed batch wants it */
 	int publish_next; /* the batch wants it */
 	int low; /* no next segment: said on stderr */
+	uint64_t retry_at; /* CLOCK_MONOTONIC ns: not before that is one tried for again */
+	struct error no_segment; /* why there is none */
 	size_t committed,
 		answers; /* answer[0..committed) may be sent; the rest waits for the commit */
 	struct answer answer[ANSWERS_MAX];
@@ -91,13 +94,11 @@ static struct record_stamp now(const struct writer *w)
 
 /* ---- room ---- */
 
-static int rotate(struct writer *w)
+static int rotate(struct writer *w, struct error *e)
 {
-	struct error e;
-
-	if (wal_rotate(tlog_wal(w->log), &e) < 0) {
-		if (e.code != ENOENT)
-			writer_stop(w, &e);
+	if (wal_rotate(tlog_wal(w->log), e) < 0) {
+		if (e->code != ENOENT)
+			writer_stop(w, e);
 		return -1;
 	}
 	w->low = 0;
@@ -109,17 +110,38 @@ static int rotate(struct writer *w)
 /* Between batches: goes on in the next segment when it is time and one is ready. */
 static void rotate_if_due(struct writer *w)
 {
+	struct error e;
+
 	if (wal_rotation_due(tlog_wal(w->log)))
-		(void)rotate(w);
+		(void)rotate(w, &e);
 }
 
-static void warn_low(struct writer *w, const struct error *e)
+/* Goes on in the next segment now, preparing it when it is not there. On a full disk that is hard work
+ * for nothing, so it is tried once a second. 0 or -1. */
+static int next_segment(struct writer *w, struct error *e)
 {
-	if (!w->low)
-		fprintf(stderr,
-			"recorder: %s; the last segment is kept for denials, kills and ends\n",
-			e->text);
-	w->low = 1;
+	uint64_t now_ns = io_now_mono();
+
+	if (!wal_is_prepared(tlog_logdir(w->log))) {
+		if (now_ns < w->retry_at) {
+			*e = w->no_segment;
+			return -1;
+		}
+		w->retry_at = now_ns + RETRY_NS;
+		if (!w->publisher)
+			return error_set(e, 0, "the next segment of the audit log is not ready");
+		if (publisher_prepare_now(w->publisher, e) < 0) {
+			w->no_segment = *e;
+			if (!w->low)
+				fprintf(stderr,
+					"recorder: %s; the last segment is kept for denials, kills "
+					"and ends\n",
+					e->text);
+			w->low = 1;
+			return -1;
+		}
+	}
+	return rotate(w, e);
 }
 
 /* Makes room for a message of this size, at the price of waiting for a segment to be prepared. */
@@ -136,13 +158,12 @@ static int make_room(struct writer *w, size_t need, int essential, struct error 
 	}
 	if (wal_room(tlog_wal(w->log)) >= want)
 		return 0;
-	if (w->publisher && publisher_prepare_now(w->publisher, e) == 0 && rotate(w) == 0)
+	if (next_segment(w, e) == 0)
 		return 0;
 	if (writer_stopped(w)) {
 		*e = w->dead;
 		return -1;
 	}
-	warn_low(w, e);
 	if (essential && wal_room(tlog_wal(w->log)) >= need)
 		return 0;
 	return error_prefix(e, "the audit log has no room left");

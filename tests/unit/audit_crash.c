@@ -122,7 +122,7 @@ START_TEST(no_acknowledged_record_is_lost_when_the_recorder_is_killed)
 	ck_assert_int_eq(rig_start(&rig), 0);
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
 	check_log(rig.dir, VERIFY_OK);
-	fprintf(stderr, "%zu acknowledged records over %d kills\n", nacked, ROUNDS);
+	ck_assert_uint_gt(nacked, 1000);
 	rig_remove(&rig);
 }
 END_TEST

@@ -355,7 +355,7 @@ START_TEST(readers_that_ask_nonsense_or_read_nothing_disturb_nobody)
 	/* more than one user may have, none of them reading */
 	for (unsigned i = 0; i < 12; i++)
 		f[i] = audit(1000, 0, i % 2 ? "{\"from\":0,\"follow\":true}\n" : "");
-	for (unsigned i = 0; i < 3000; i++)
+	for (unsigned i = 0; i < 1000; i++)
 		append_for(1000);
 	for (unsigned i = 0; i < 12; i++)
 		fclose(f[i]);
