@@ -19,7 +19,8 @@ HARDEN  := -fPIE -fstack-protector-strong -fstack-clash-protection \
            $(if $(filter x86_64,$(shell uname -m)),-fcf-protection) -ftrivial-auto-var-init=zero
 FORTIFY := $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 DEFS    := -D_GNU_SOURCE -I. -I$(B)/gen -DAGENTD_VERSION='"0.1.0"' -DAGENTD_PREFIX='"$(PREFIX)"'
-SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,)
+# gcc warns of uninitialised values wrongly where sanitizers are compiled in; without them it still warns.
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-maybe-uninitialized,)
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) $(HARDEN) $(FORTIFY) $(DEFS) $(SANFLAGS) -MMD -MP
 LDFLAGS ?=
@@ -96,7 +97,7 @@ $(B)/libdaemons.a: $(call obj,$(DAEMON_PARTS))
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT))
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libdaemons.a $(B)/libpolicy.a $(B)/libaudit.a $(B)/libcommon.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS)
 PROBE_BINS := $(patsubst tests/conformance/%.c,$(B)/tests/conformance/%,$(PROBES))
 $(B)/tests/conformance/%: tests/conformance/%.c
 	$(call say,MUSL,$<)

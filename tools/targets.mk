@@ -58,7 +58,7 @@ BENCH := $(call src,bench)
 BENCH_BINS := $(patsubst bench/%.c,$(B)/bench/%,$(BENCH))
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libdaemons.a $(B)/libpolicy.a $(B)/libaudit.a $(B)/libcommon.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS)
 bench: all $(BENCH_BINS)
 	@BUILD=$(B) tools/bench launch hook kill audit
 
