@@ -1,5 +1,5 @@
-"""agentctl audit: verify with its exit codes, tail and show, for root from the directory and for a user
-through the recorder."""
+"""agentctl audit: verify with its exit codes, tail and show, for root from the directory and for a
+user through the recorder."""
 import json
 import os
 import shutil
