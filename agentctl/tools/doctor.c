@@ -6,6 +6,7 @@
 #include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -299,27 +300,43 @@ static void check_later(struct report *r)
 
 /* ---- agentd ---- */
 
-static void check_role(
-	struct report *r, const struct paths *p, const char *channel, const char *role)
+#define ANSWER_S 5
+
+static void check_broker(struct report *r, const struct paths *p)
 {
 	struct error e = {0};
-	struct rpc *c = rpc_open(p, channel, &e);
+	struct rpc *c = rpc_open(p, "RPC", &e);
 	json_t *status = NULL;
 
 	if (c) {
-		rpc_set_timeout(c, 5);
+		rpc_set_timeout(c, ANSWER_S);
 		status = rpc_call(c, "status", NULL, &e);
 	}
 	rpc_close(c);
-	/* An answer is an answer, also one that says no. */
-	if (!status && e.code)
-		say(r, MISSING, "agentd", role, "%s", e.text);
-	else if (status && json_is_false(json_object_get(status, "recorder")))
-		say(r, MISSING, "agentd", role, "nothing can be recorded, so all is denied: %s",
+	if (!status)
+		say(r, MISSING, "agentd", "broker", "%s", e.text);
+	else if (json_is_false(json_object_get(status, "recorder")))
+		say(r, MISSING, "agentd", "broker",
+			"answers, but nothing can be recorded, so everything is denied: %s",
 			json_string_value(json_object_get(status, "recorder_text")));
 	else
-		say(r, HAVE, "agentd", role, "answers");
+		say(r, HAVE, "agentd", "broker", "answers, and its records reach the log");
 	json_decref(status);
+}
+
+/* The recorder's own language: see agentctl audit. It sends an entry or closes, or it is stuck. */
+static void check_recorder(struct report *r, const struct paths *p)
+{
+	static const char ask[] = "AUDIT\n{\"last\":1}\n";
+	cleanup_close int fd = io_connect_unix(p->control);
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	if (fd < 0 || io_write_all(fd, ask, sizeof ask - 1) < 0)
+		say(r, MISSING, "agentd", "recorder", "cannot be asked: %s", strerror(errno));
+	else if (poll(&pfd, 1, ANSWER_S * 1000) <= 0)
+		say(r, MISSING, "agentd", "recorder", "does not answer within %d s", ANSWER_S);
+	else
+		say(r, HAVE, "agentd", "recorder", "answers");
 }
 
 static void check_daemon(struct report *r, const struct paths *p)
@@ -340,8 +357,8 @@ static void check_daemon(struct report *r, const struct paths *p)
 			"does not take connections: %s (root can use "
 			"agentctl kill --direct)",
 			strerror(errno));
-	check_role(r, p, "RPC", "broker");
-	check_role(r, p, "AUDIT", "recorder");
+	check_broker(r, p);
+	check_recorder(r, p);
 }
 
 static void check_all(struct report *r, const struct paths *p)

@@ -215,6 +215,7 @@ int boxes_started(void *ctx, struct wire_msg *m)
 	if (!x)
 		return 0; /* no room: nobody answers on its tool.sock, so its hooks deny */
 	x->info = info;
+	records_actor(x);
 	x->number = m->h.id;
 	x->state = BOX_RUNNING;
 	x->listener = m->fds[0];

@@ -307,7 +307,9 @@ static void begin_epoch(struct journal_append *a)
 	s->durable = -1;
 	s->broken = 0;
 	t = journal_record(a);
-	text_addf(t, "{\"after\":%" PRId64 ",", after);
+	text_put(t, "{", 1);
+	text_add(t, s->actor);
+	text_addf(t, "\"after\":%" PRId64 ",", after);
 	journal_epoch(a);
 	text_add(t, "\"k\":\"session.resume\",");
 	journal_counter(a);

@@ -21,6 +21,7 @@ struct journal_append;
 /* The counter of one session. Lives as long as appends of it are under way (see uses). */
 struct journal_session {
 	char id[SESSION_CAP];
+	char actor[256]; /* `"a":{…},` of session.resume, or "" */
 	int64_t epoch; /* 0: the first */
 	int64_t next; /* the next n */
 	int64_t durable; /* the last n that was durable in time; -1: none or unknown */

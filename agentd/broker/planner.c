@@ -229,6 +229,7 @@ static int launch(struct launch_try *t, struct error *e)
 		memcpy(x->info.name, x->session->name, sizeof x->info.name);
 		memcpy(x->info.session, x->session->id, sizeof x->info.session);
 		memcpy(x->log.id, x->session->id, sizeof x->log.id);
+		records_actor(x);
 		if (make_plan(t, x, e) == 0 && record_and_send(t, x, e) == 0)
 			return 0;
 	}

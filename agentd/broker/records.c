@@ -165,6 +165,16 @@ void record_approval(struct journal_append *a, const struct box *x, const char *
 
 /* ---- sessions ---- */
 
+void records_actor(struct box *x)
+{
+	struct text t = {0};
+
+	put_actor(&t, x, 0);
+	if (!t.failed && t.n < sizeof x->log.actor)
+		memcpy(x->log.actor, t.p, t.n + 1);
+	text_free(&t);
+}
+
 static void put_argv(struct text *t, const struct runreq_list *args)
 {
 	text_add(t, "\"argv\":[");

@@ -25,6 +25,9 @@ struct record_approval {
 void record_approval(struct journal_append *a, const struct box *x, const char *q,
 	const struct record_approval *r);
 
+/* Fills box.log.actor from what is known of the sandbox. */
+void records_actor(struct box *x);
+
 void record_start(struct journal_append *a, const struct box *x, const struct runreq *r);
 void record_end(struct journal_append *a, const struct box *x);
 void record_refused(struct journal_append *a, uint32_t uid, const char *agent, const char *name,
