@@ -211,6 +211,11 @@ static void load_base(struct verifier *v)
 		memset(&v->base, 0, sizeof v->base);
 		found(v, VERIFY_TAMPERED, "BASE", NO_INDEX, "%s", e.text);
 	}
+}
+
+/* The base is written after a checkpoint that covers it, and was read before the checkpoint. */
+static void check_rollback(struct verifier *v)
+{
 	if (v->r->has_checkpoint && v->base.size > v->cp.size)
 		found(v, VERIFY_TAMPERED, "ROLLBACK", v->cp.size,
 			"the checkpoint is of %llu records, but the log had %llu: an older one was "
@@ -480,6 +485,13 @@ static int open_next_segment(struct verifier *v)
 	return w->scan != NULL;
 }
 
+/* Also when a recorder has started since the beginning: what it is doing now is no fault. */
+static int being_written(struct verifier *v)
+{
+	v->r->live |= is_live(v->logdir);
+	return v->r->live;
+}
+
 /* How a segment ends: cleanly before the next one begins, or as the last one may. */
 static void check_segment_end(struct verifier *v)
 {
@@ -491,7 +503,7 @@ static void check_segment_end(struct verifier *v)
 
 	if (wal_scan_tail(w->scan, &tail, &e) < 0)
 		found(v, VERIFY_UNDECIDED, "WAL", end, "%s", e.text);
-	else if (!v->r->live && tail.damaged) {
+	else if (tail.damaged && !being_written(v)) {
 		found(v, VERIFY_TAMPERED, "WAL", end,
 			"the write-ahead log is damaged at record %llu: later records in it are "
 			"whole",
@@ -502,7 +514,7 @@ static void check_segment_end(struct verifier *v)
 			"the write-ahead log ends at record %llu, but goes on in a later segment",
 			(unsigned long long)end);
 		bad_at(v, end, end + 1);
-	} else if (!v->r->live && tail.bytes)
+	} else if (tail.bytes && !being_written(v))
 		found(v, VERIFY_WARNINGS, "TORN", end,
 			"a write was torn by a crash behind the last record: %llu bytes, none of "
 			"them "
@@ -711,7 +723,7 @@ static void take_tail(struct verifier *v)
 		v->r->entries++;
 		check_record(v, leaf, next);
 	}
-	if (v->r->tail && !v->r->live)
+	if (v->r->tail && !being_written(v))
 		found(v, VERIFY_WARNINGS, "UNSIGNED_TAIL", v->cp.size,
 			"the last %llu records are whole, but no checkpoint was signed for them; "
 			"the "
@@ -842,7 +854,9 @@ static void judge_order(struct verifier *v)
 			"watched");
 	if (v->r->recoveries)
 		found(v, VERIFY_WARNINGS, "RECOVERED", NO_INDEX,
-			"%llu torn writes were set aside after crashes, %llu bytes in all",
+			"the recorder recovered from %llu faults, mostly torn writes of crashes; "
+			"%llu "
+			"bytes were set aside",
 			(unsigned long long)v->r->recoveries,
 			(unsigned long long)v->r->quarantined_bytes);
 }
@@ -887,10 +901,11 @@ void verify_dir(int logdir, const struct note_vkey *key, struct verify_report *o
 	out->result = VERIFY_OK;
 	out->live = is_live(logdir);
 	(void)load_key(v);
+	load_base(v);
 	load_checkpoint(v);
 	if (out->has_checkpoint)
 		check_origin(v);
-	load_base(v);
+	check_rollback(v);
 	begin_wal(v);
 	for (uint64_t i = 0; i * TILE_WIDTH < v->cp.size; i++) {
 		if (take_block(v, i) < 0)

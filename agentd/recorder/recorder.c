@@ -99,11 +99,24 @@ static int create_if_new(struct recorder *r, const char *boot, struct error *e)
 	return 0;
 }
 
+static void add_own(struct recorder *r, json_t *o)
+{
+	struct error e;
+
+	if (writer_add(r->writer, o, &e) < 0)
+		writer_stop(r->writer, &e);
+}
+
 static void add_recovery(struct recorder *r, const struct tlog_recovery *found)
 {
 	char sha[65];
-	struct error e;
 
+	if (found->checkpoint_lost) {
+		fprintf(stderr,
+			"recorder: the published checkpoint was lost or torn: it is made again\n");
+		add_own(r, json_pack("{s:s,s:i,s:s}", "k", "recover", "bytes", 0, "what",
+				   "checkpoint"));
+	}
 	if (found->torn_bytes == 0)
 		return;
 	sodium_bin2hex(sha, sizeof sha, found->torn_sha256, sizeof found->torn_sha256);
@@ -112,24 +125,16 @@ static void add_recovery(struct recorder *r, const struct tlog_recovery *found)
 		"acknowledged, "
 		"moved to %s\n",
 		(unsigned long long)found->torn_bytes, found->torn_file);
-	if (writer_add(r->writer,
-		    json_pack("{s:s,s:I,s:I,s:s,s:s}", "k", "recover", "bytes",
-			    (json_int_t)found->torn_bytes, "whole_frames",
-			    (json_int_t)found->torn_frames, "sha256", sha, "file",
-			    found->torn_file),
-		    &e) < 0)
-		writer_stop(r->writer, &e);
+	add_own(r, json_pack("{s:s,s:I,s:I,s:s,s:s,s:s}", "k", "recover", "bytes",
+			   (json_int_t)found->torn_bytes, "whole_frames",
+			   (json_int_t)found->torn_frames, "sha256", sha, "file", found->torn_file,
+			   "what", "batch"));
 }
 
 static void add_boot(struct recorder *r)
 {
-	struct error e;
-
-	if (writer_add(r->writer,
-		    json_pack("{s:s,s:i,s:s}", "k", "boot", "pid", (int)getpid(), "version",
-			    AGENTD_VERSION),
-		    &e) < 0)
-		writer_stop(r->writer, &e);
+	add_own(r, json_pack("{s:s,s:i,s:s}", "k", "boot", "pid", (int)getpid(), "version",
+			   AGENTD_VERSION));
 	writer_commit(r->writer);
 }
 

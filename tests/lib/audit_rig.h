@@ -37,7 +37,9 @@ static inline void run_quietly(const char *prog, const char *a, const char *b, c
 
 static inline void scratch_make(char dir[64])
 {
-	snprintf(dir, 64, "/tmp/agentd-audit-XXXXXX");
+	const char *base = getenv("TMPDIR");
+
+	snprintf(dir, 64, "%s/agentd-audit-XXXXXX", base ? base : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
