@@ -197,7 +197,16 @@ static json_int_t parse_duration(const char *s)
 	return v <= 86400 ? v : -1;
 }
 
-/* Puts one scope option into params. 0; -1 usage error (reported). */
+/* A number of uses, or -1. */
+static json_int_t parse_uses(const char *s)
+{
+	char *end;
+	long v = strtol(s, &end, 10);
+
+	return s[0] < '0' || s[0] > '9' || *end || v < 1 || v > 1000 ? -1 : v;
+}
+
+/* Puts one scope option into params; value is "" for --session. 0; -1 usage error (reported). */
 static int take_scope(json_t *params, const char *option, const char *value)
 {
 	json_int_t n;
@@ -214,10 +223,10 @@ static int take_scope(json_t *params, const char *option, const char *value)
 			tool_usage("approve", "--for takes a time up to 24h, like 90s, 30m or 2h");
 		return n < 0 ? -1 : json_object_set_new(params, "for_s", json_integer(n));
 	}
-	n = strspn(value, "0123456789") == strlen(value) && strlen(value) < 5 ? atoi(value) : -1;
-	if (n < 1 || n > 1000)
+	n = parse_uses(value);
+	if (n < 0)
 		tool_usage("approve", "--uses takes a number from 1 to 1000");
-	return n < 1 || n > 1000 ? -1 : json_object_set_new(params, "uses", json_integer(n));
+	return n < 0 ? -1 : json_object_set_new(params, "uses", json_integer(n));
 }
 
 static int send_answer(const char *verb, const char *done, json_t *params)
@@ -275,7 +284,7 @@ int tool_approve(int argc, char **argv)
 			json_decref(params);
 			return tool_usage("approve", "%s needs a value", argv[i]);
 		}
-		if (take_scope(params, argv[i], value ? argv[i + 1] : NULL) < 0) {
+		if (take_scope(params, argv[i], value ? argv[i + 1] : "") < 0) {
 			json_decref(params);
 			return TOOL_USAGE;
 		}

@@ -61,12 +61,16 @@ __attribute__((format(printf, 5, 6))) static void say(
 static void check_kernel(struct report *r)
 {
 	struct utsname u;
-	int major = 0, minor = 0;
+	long major, minor = 0;
+	char *end;
 
-	if (uname(&u) < 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2) {
+	if (uname(&u) < 0) {
 		say(r, NOTE, "wall", "kernel", "its version cannot be read");
 		return;
 	}
+	major = strtol(u.release, &end, 10);
+	if (*end == '.')
+		minor = strtol(end + 1, NULL, 10);
 	if (major > 5 || (major == 5 && minor >= 14))
 		say(r, HAVE, "wall", "kernel", "Linux %s", u.release);
 	else

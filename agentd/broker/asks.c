@@ -150,7 +150,7 @@ static void tell_progress(const struct ask *a, struct call *c)
 static void tell_all(struct ask *a)
 {
 	struct box *x = a->box;
-	struct call **c = calloc(a->nwaiters, sizeof *c), *w;
+	struct call **c = calloc(a->nwaiters, sizeof(struct call *)), *w;
 	size_t n = 0;
 
 	if (!c)
@@ -246,7 +246,7 @@ static void fail_unrecorded(struct call *c, const char *why)
 		o->box->calls++;
 		o->pid = c->pid;
 		memcpy(o->q, c->q, sizeof o->q);
-		TAILQ_INSERT_TAIL(&b->owed, o, link);
+		STAILQ_INSERT_TAIL(&b->owed, o, link);
 		b->nowed++;
 	}
 	call_fail(c, why);
@@ -649,8 +649,13 @@ int ask_granted(struct box *x, const char digest[65], char approval[ASK_ID_CAP])
 
 void grants_free(struct box *x)
 {
-	struct grant *g;
+	struct grant *g, *next;
 
-	while ((g = TAILQ_FIRST(&x->grants)))
-		drop_grant(x, g);
+	for (g = TAILQ_FIRST(&x->grants); g; g = next) {
+		next = TAILQ_NEXT(g, link);
+		free(g->tool);
+		free(g);
+	}
+	TAILQ_INIT(&x->grants);
+	x->ngrants = 0;
 }

@@ -108,6 +108,11 @@ struct box *box_for_peer(
 
 /* ---- life ---- */
 
+static void on_emptied(struct conn_group *g)
+{
+	box_unref(g->owner);
+}
+
 struct box *box_new(struct broker *b)
 {
 	struct box *x = b->nboxes < BOXES_MAX ? calloc(1, sizeof *x) : NULL;
@@ -124,6 +129,8 @@ struct box *box_new(struct broker *b)
 		free(x);
 		return NULL;
 	}
+	x->tools.emptied = on_emptied;
+	x->tools.owner = x;
 	TAILQ_INSERT_TAIL(&b->boxes, x, link);
 	b->nboxes++;
 	return x;
@@ -383,11 +390,11 @@ static void pay_owed(struct broker *b)
 {
 	struct owed *o;
 
-	while (!journal_trouble(b->journal) && (o = TAILQ_FIRST(&b->owed))) {
+	while (!journal_trouble(b->journal) && (o = STAILQ_FIRST(&b->owed))) {
 		struct box *x = o->box;
 		struct journal_append *a = journal_begin(b->journal, &x->log);
 
-		TAILQ_REMOVE(&b->owed, o, link);
+		STAILQ_REMOVE_HEAD(&b->owed, link);
 		b->nowed--;
 		if (a)
 			record_decision(a, x, o->pid, o->q, "fail-closed", 0, "fail-closed",
@@ -429,8 +436,8 @@ static void drop_owed(struct broker *b)
 {
 	struct owed *o;
 
-	while ((o = TAILQ_FIRST(&b->owed))) {
-		TAILQ_REMOVE(&b->owed, o, link);
+	while ((o = STAILQ_FIRST(&b->owed))) {
+		STAILQ_REMOVE_HEAD(&b->owed, link);
 		b->nowed--;
 		o->box->calls--;
 		free(o);
@@ -440,16 +447,22 @@ static void drop_owed(struct broker *b)
 /* The process or the test ends; the journal takes nothing any more (journal_stop). */
 void boxes_free(struct broker *b)
 {
-	struct duty *d;
+	struct duty *d, *next_duty;
 	struct box *x, *next;
 
-	while ((d = TAILQ_FIRST(&b->duties)))
-		finish_duty(d);
+	for (d = TAILQ_FIRST(&b->duties); d; d = next_duty) {
+		next_duty = TAILQ_NEXT(d, link);
+		free(d);
+	}
+	TAILQ_INIT(&b->duties);
 	TAILQ_FOREACH(x, &b->boxes, link)
-	calls_clients_close(x);
+	{
+		calls_clients_close(x);
+	}
 	drop_owed(b);
 	for (x = TAILQ_FIRST(&b->boxes); x; x = next) {
 		next = TAILQ_NEXT(x, link);
+		conn_group_done(&x->tools);
 		forget(x);
 	}
 }

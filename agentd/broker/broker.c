@@ -112,7 +112,7 @@ static void init_lists(struct broker *b)
 	TAILQ_INIT(&b->asks);
 	TAILQ_INIT(&b->rpc_clients);
 	TAILQ_INIT(&b->rpc_groups);
-	TAILQ_INIT(&b->owed);
+	STAILQ_INIT(&b->owed);
 	TAILQ_INIT(&b->duties);
 }
 

@@ -136,14 +136,11 @@ void call_answer(struct call *c)
 	if (cl) {
 		struct conn *conn = cl->conn;
 
-		conn->in_use++; /* answering may close it */
 		TAILQ_REMOVE(&cl->calls, c, of_client);
-		send_answer(c);
+		send_answer(c); /* may close it, and cl is gone then */
 		c->client = NULL;
-		conn->in_use--;
 		if (!conn->dead && c->busy)
 			conn_busy(conn, -1);
-		conn_reap(conn);
 	}
 	call_unref(c);
 }
@@ -763,6 +760,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	for (int i = 0; i < 16; i++) {
+		/* accept(2): NULL is fine. cppcheck-suppress nullPointer */
 		int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (c < 0)

@@ -13,7 +13,7 @@
 #define READS_MAX 64 /* messages taken in one turn, so that one peer does not starve the others */
 
 struct out {
-	TAILQ_ENTRY(out) next;
+	STAILQ_ENTRY(out) next;
 	uint64_t id;
 	uint16_t type;
 	uint32_t n;
@@ -29,7 +29,7 @@ struct chan {
 	size_t rules;
 	void *ctx;
 	chan_closed *closed;
-	TAILQ_HEAD(, out) queue; /* owned */
+	STAILQ_HEAD(, out) queue; /* owned */
 	size_t queued;
 	struct wire_msg msg; /* large, so it is here and not on the stack */
 };
@@ -38,8 +38,8 @@ static void drop_queue(struct chan *c)
 {
 	struct out *o;
 
-	while ((o = TAILQ_FIRST(&c->queue))) {
-		TAILQ_REMOVE(&c->queue, o, next);
+	while ((o = STAILQ_FIRST(&c->queue))) {
+		STAILQ_REMOVE_HEAD(&c->queue, next);
 		for (size_t i = 0; i < o->nfds; i++)
 			close(o->fds[i]);
 		free(o);
@@ -88,13 +88,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while ((o = TAILQ_FIRST(&c->queue))) {
+	while ((o = STAILQ_FIRST(&c->queue))) {
 		if (wire_send(c->fd, o->type, o->id, o->payload, o->n, o->fds, o->nfds) < 0) {
 			if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
 				lose(c, strerror(errno));
 			return;
 		}
-		TAILQ_REMOVE(&c->queue, o, next);
+		STAILQ_REMOVE_HEAD(&c->queue, next);
 		c->queued -= sizeof *o + o->n;
 		for (size_t i = 0; i < o->nfds; i++)
 			close(o->fds[i]);
@@ -117,7 +117,7 @@ struct chan *chan_new(struct event_base *base, int fd, const struct wire_rule *t
 	c->rules = n;
 	c->ctx = ctx;
 	c->closed = closed;
-	TAILQ_INIT(&c->queue);
+	STAILQ_INIT(&c->queue);
 	c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
 	if (!c->readable || !c->writable || evutil_make_socket_nonblocking(fd) < 0 ||
@@ -160,7 +160,7 @@ static int enqueue(struct chan *c, uint16_t type, uint64_t id, const void *paylo
 		memcpy(o->fds, fds, nfds * sizeof *fds);
 	if (n)
 		memcpy(o->payload, payload, n);
-	TAILQ_INSERT_TAIL(&c->queue, o, next);
+	STAILQ_INSERT_TAIL(&c->queue, o, next);
 	c->queued += sizeof *o + n;
 	return event_add(c->writable, NULL);
 }
@@ -170,7 +170,7 @@ int chan_send(struct chan *c, uint16_t type, uint64_t id, const void *payload, s
 {
 	int r = -1;
 
-	if (c->fd >= 0 && TAILQ_EMPTY(&c->queue))
+	if (c->fd >= 0 && STAILQ_EMPTY(&c->queue))
 		r = wire_send(c->fd, type, id, payload, n, fds, nfds);
 	else if (c->fd >= 0)
 		errno = EAGAIN;

@@ -36,7 +36,6 @@ static void refill(struct conn_group *g)
 static void on_resume(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn_group *g = arg;
-	TAILQ_HEAD(, conn) now = TAILQ_HEAD_INITIALIZER(now);
 	struct conn *c;
 
 	(void)fd;
@@ -50,6 +49,19 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static void reap(struct conn_group *g);
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn_group *g = arg;
+
+	(void)fd;
+	(void)what;
+	reap(g);
+	if (!g->conns && g->emptied)
+		g->emptied(g); /* may free the group */
+}
+
 int conn_group_init(
 	struct conn_group *g, struct event_base *base, unsigned conns_max, size_t held_max)
 {
@@ -60,15 +72,23 @@ int conn_group_init(
 	g->time_ns = TIME_BURST;
 	g->refilled_ns = io_now_mono();
 	TAILQ_INIT(&g->paused);
+	TAILQ_INIT(&g->dead);
 	g->resume = evtimer_new(base, on_resume, g);
-	return g->resume ? 0 : -1;
+	g->reap = event_new(base, -1, 0, on_reap, g);
+	if (g->resume && g->reap)
+		return 0;
+	conn_group_done(g);
+	return -1;
 }
 
 void conn_group_done(struct conn_group *g)
 {
+	reap(g);
 	if (g->resume)
 		event_free(g->resume);
-	g->resume = NULL;
+	if (g->reap)
+		event_free(g->reap);
+	g->resume = g->reap = NULL;
 }
 
 /* 1 when the group may go on now; else the connection waits for its turn. */
@@ -94,6 +114,13 @@ static int may_run(struct conn *c)
 		evtimer_add(g->resume, &tv);
 	}
 	return 0;
+}
+
+/* 1 when nothing may be read from it now. */
+static int is_stalled(const struct conn *c)
+{
+	return c->dead || c->closing || c->waiting || c->busy >= CONN_BUSY_MAX ||
+	       c->out_n >= OUT_PAUSE;
 }
 
 /* ---- buffers ---- */
@@ -143,16 +170,15 @@ static void free_conn(struct conn *c)
 	free(c);
 }
 
-void conn_reap(struct conn *c)
+static void reap(struct conn_group *g)
 {
-	if (c->dead && !c->in_use)
-		free_conn(c);
-}
+	struct conn *c, *next;
 
-static void release(struct conn *c)
-{
-	c->in_use--;
-	conn_reap(c);
+	for (c = TAILQ_FIRST(&g->dead); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		free_conn(c);
+	}
+	TAILQ_INIT(&g->dead);
 }
 
 void conn_close(struct conn *c)
@@ -162,9 +188,9 @@ void conn_close(struct conn *c)
 	c->dead = 1;
 	event_del(c->readable);
 	event_del(c->writable);
-	c->in_use++;
+	TAILQ_INSERT_TAIL(&c->group->dead, c, link);
+	event_active(c->group->reap, EV_TIMEOUT, 0);
 	c->ops->closed(c);
-	release(c);
 }
 
 void conn_finish(struct conn *c)
@@ -232,14 +258,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	c->in_use++;
 	flush(c);
-	if (!c->dead && c->out_n < OUT_PAUSE && !c->closing && c->busy < CONN_BUSY_MAX &&
-		!c->waiting) {
+	if (!is_stalled(c)) {
 		event_add(c->readable, NULL);
 		run(c, NULL, 0);
 	}
-	release(c);
 }
 
 static int queue_out(struct conn *c, const char *p, size_t n)
@@ -459,12 +482,6 @@ static void take_line(struct conn *c, const char *s, size_t n)
 	json_decref(req);
 }
 
-static int is_stalled(const struct conn *c)
-{
-	return c->dead || c->closing || c->waiting || c->busy >= CONN_BUSY_MAX ||
-	       c->out_n >= OUT_PAUSE;
-}
-
 /* Takes the time since *since from the group's share. */
 static void charge(struct conn_group *g, uint64_t *since)
 {
@@ -515,22 +532,23 @@ static void drop_used(struct conn *c, size_t used)
 	c->in_n -= used;
 }
 
-/* Handles what is buffered and data behind it. The connection may be dead after it. */
+/* Handles what is buffered and data behind it. */
 static void run(struct conn *c, const char *data, size_t n)
 {
 	uint64_t since = io_now_mono();
 
-	c->in_use++;
-	if (!c->in_n) {
+	c->running = 1;
+	if (!c->in_n && n) {
 		size_t used = take_lines(c, data, n, &since);
 
 		if (!c->dead && !c->closing)
 			keep_rest(c, data + used, n - used);
 	} else {
 		keep_rest(c, data, n);
-		if (!c->dead && !c->closing)
+		if (c->in_n && !c->dead && !c->closing)
 			drop_used(c, take_lines(c, c->in, c->in_n, &since));
 	}
+	c->running = 0;
 	if (!c->dead && !c->closing) {
 		if (c->in_n >= CONN_LINE_MAX && !memchr(c->in, '\n', CONN_LINE_MAX))
 			fatal(c, RPC_INVALID, "a line is longer than 1 MiB");
@@ -538,7 +556,6 @@ static void run(struct conn *c, const char *data, size_t n)
 			event_del(c->readable);
 	}
 	charge(c->group, &since);
-	release(c);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -551,12 +568,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (!may_run(c))
 		return;
 	r = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
-	if (r < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (r <= 0)
-		conn_close(c);
-	else
+	if (r > 0)
 		run(c, buf, (size_t)r);
+	else if (r < 0 && (errno == EAGAIN || errno == EINTR))
+		run(c, NULL, 0); /* conn_busy: there may be lines in the buffer */
+	else
+		conn_close(c);
 }
 
 void conn_busy(struct conn *c, int by)
@@ -564,17 +581,15 @@ void conn_busy(struct conn *c, int by)
 	int was_full = c->busy >= CONN_BUSY_MAX;
 
 	c->busy = (unsigned)((int)c->busy + by);
-	if (was_full && !is_stalled(c) && !c->in_use) {
+	if (was_full && !is_stalled(c) && !c->running) {
 		event_add(c->readable, NULL);
-		run(c, NULL, 0);
+		event_active(c->readable, EV_READ, 0);
 	}
 }
 
 void conn_feed(struct conn *c, const char *line, size_t n)
 {
-	c->in_use++;
 	take_line(c, line, n);
-	release(c);
 }
 
 struct conn *conn_new(struct conn_group *g, int fd, const struct conn_ops *ops, void *owner)

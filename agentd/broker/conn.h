@@ -32,7 +32,11 @@ struct conn;
 
 struct conn_group {
 	struct event_base *base;
-	struct event *resume; /* owned */
+	struct event *resume, *reap; /* owned */
+	TAILQ_HEAD(, conn)
+	dead; /* conn.link: to be freed when no function looks at them any more */
+	void (*emptied)(struct conn_group *g); /* the last connection was freed; may be NULL */
+	void *owner; /* for emptied */
 	TAILQ_HEAD(, conn) paused; /* conn.paused_link */
 	int64_t time_ns; /* share of time left; below 0: the group waits */
 	uint64_t refilled_ns;
@@ -57,25 +61,25 @@ struct conn {
 	pid_t pid; /* of the peer */
 	uid_t uid;
 	unsigned busy; /* calls that are being decided; see conn_busy */
-	unsigned short in_use; /* frames on the stack that still look at it */
-	unsigned char dead, closing, waiting;
+	unsigned char dead, closing, waiting, running;
 	char *in, *out; /* owned; NULL when empty */
 	size_t in_n, in_cap, out_n, out_cap;
 	int out_fd; /* a descriptor that rides on the byte at out_fd_at, -1: none */
 	size_t out_fd_at;
 	TAILQ_ENTRY(conn) paused_link; /* conn_group.paused, when waiting */
-	TAILQ_ENTRY(conn) link; /* for the owner */
+	TAILQ_ENTRY(conn) link; /* conn_group.dead, when dead */
 };
 
 int conn_group_init(
 	struct conn_group *g, struct event_base *base, unsigned conns_max, size_t held_max);
-/* All its connections must be gone. */
+/* All its connections must have been closed. */
 void conn_group_done(struct conn_group *g);
 
 /* Takes fd over (also on failure). NULL: the group is full or no memory. */
 struct conn *conn_new(struct conn_group *g, int fd, const struct conn_ops *ops, void *owner);
 
-/* Closes at once; ops->closed is called (unless the connection is dead already). */
+/* Closes: ops->closed is called (unless the connection is dead already), nothing more is sent or read.
+ * The memory stays until the loop's next turn, so a caller may still look at it. */
 void conn_close(struct conn *c);
 /* Reads no more, closes when the last answer was sent. */
 void conn_finish(struct conn *c);
@@ -94,10 +98,6 @@ int conn_result_fd(struct conn *c, const char *id, const char *result, size_t n,
 /* +1 when a call begins to be decided, -1 when it is answered or held. While there are CONN_BUSY_MAX
  * of them, the connection is not read. */
 void conn_busy(struct conn *c, int by);
-
-/* For a caller that keeps a connection alive with in_use++ and has given that up (in_use--): frees it
- * when it died meanwhile. */
-void conn_reap(struct conn *c);
 
 /* Takes one line as if it had come from the peer: for the fuzzer. */
 void conn_feed(struct conn *c, const char *line, size_t n);

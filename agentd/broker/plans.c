@@ -217,9 +217,11 @@ static int add_policy_mounts(
 	struct action_places places = {
 		.ws = s->workspace, .home = s->home, .tmp = "/tmp", .cwd = s->workspace};
 	struct policy_mount *m = calloc(POLICY_MOUNTS_MAX, sizeof *m);
-	int n = m ? policy_mounts(s->policy, &places, m, POLICY_MOUNTS_MAX, e)
-		  : error_set(e, ENOMEM, "cannot read the policy's mounts");
+	int n;
 
+	if (!m)
+		return error_set(e, ENOMEM, "cannot read the policy's mounts");
+	n = policy_mounts(s->policy, &places, m, POLICY_MOUNTS_MAX, e);
 	if (n > (int)POLICY_MOUNTS_MAX)
 		n = error_set(e, 0, "the policy has more than %u mounts", POLICY_MOUNTS_MAX);
 	for (int i = 0; i < n; i++)

@@ -231,7 +231,7 @@ static const char *end_word(uint32_t reason)
 		[END_WALL_CLOCK] = "wall-clock",
 		[END_FAILED] = "failed"};
 
-	return reason >= END_EXIT && reason <= END_FAILED ? words[reason] : "unknown";
+	return reason < sizeof words / sizeof *words && words[reason] ? words[reason] : "unknown";
 }
 
 void record_end(struct journal_append *a, const struct box *x)

@@ -53,13 +53,15 @@ static void on_closed(struct conn *c)
 void rpcs_detach(struct box *x, const char *method, const char *params)
 {
 	struct rpc_client *r = x->attached;
+	struct conn *conn;
 
 	if (!r)
 		return;
+	conn = r->conn;
 	r->attached = NULL;
 	x->attached = NULL;
-	conn_notify(r->conn, method, params, strlen(params));
-	conn_finish(r->conn);
+	conn_notify(conn, method, params, strlen(params)); /* may close it: r is gone then */
+	conn_finish(conn);
 }
 
 /* ---- params ---- */
@@ -596,8 +598,13 @@ int rpcs_client(void *ctx, struct wire_msg *m)
 void rpcs_free(struct broker *b)
 {
 	struct rpc_client *r;
+	struct rpc_group *g;
 
 	while ((r = TAILQ_FIRST(&b->rpc_clients)))
 		conn_close(r->conn);
+	TAILQ_FOREACH(g, &b->rpc_groups, link)
+	{
+		conn_group_done(&g->conns);
+	}
 	drop_empty_groups(b);
 }

@@ -144,7 +144,7 @@ struct rpc_group { /* the connections of one uid */
 /* A decision that could not be recorded when it was made (a deny, always): written when there is a
  * recorder again. */
 struct owed {
-	TAILQ_ENTRY(owed) link;
+	STAILQ_ENTRY(owed) link;
 	struct box *box; /* counted in box.calls */
 	pid_t pid;
 	char q[28];
@@ -171,7 +171,7 @@ struct broker {
 	size_t held_text;
 	TAILQ_HEAD(, rpc_client) rpc_clients;
 	TAILQ_HEAD(, rpc_group) rpc_groups;
-	TAILQ_HEAD(, owed) owed;
+	STAILQ_HEAD(, owed) owed;
 	unsigned nowed;
 	TAILQ_HEAD(, duty) duties;
 	unsigned nduties;

@@ -85,7 +85,7 @@ static int is_utf8(const char *s, size_t n)
 static void put_base64(struct text *t, const char *s, size_t n)
 {
 	size_t cap = sodium_base64_ENCODED_LEN(n, sodium_base64_VARIANT_ORIGINAL);
-	cleanup_free char *b = malloc(cap);
+	char *b = malloc(cap);
 
 	if (!b) {
 		t->failed = 1;
@@ -95,6 +95,7 @@ static void put_base64(struct text *t, const char *s, size_t n)
 	text_add(t, "{\"b64\":\"");
 	text_add(t, b);
 	text_add(t, "\"}");
+	free(b);
 }
 
 static void put_escape(struct text *t, unsigned char c)
@@ -156,14 +157,14 @@ static void put_object(struct text *t, const json_t *v)
 	const char *key;
 	json_t *item;
 
-	if (n && !keys) {
-		t->failed = 1;
+	if (!keys) {
+		t->failed |= n > 0;
+		text_add(t, "{}");
 		return;
 	}
 	/* jansson's iterator wants a pointer to non-const, but changes nothing. */
 	json_object_foreach((json_t *)(uintptr_t)v, key, item) keys[k++] = key;
-	if (n)
-		qsort(keys, n, sizeof *keys, by_bytes);
+	qsort(keys, n, sizeof *keys, by_bytes);
 	text_put(t, "{", 1);
 	for (size_t i = 0; i < n; i++) {
 		if (i)

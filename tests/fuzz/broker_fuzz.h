@@ -94,14 +94,14 @@ static inline void fuzz_down(struct fuzz_broker *f)
 	close(f->rec);
 }
 
-/* Feeds data line by line to a new connection that the peer end reads away. */
-static inline void fuzz_lines(
-	struct fuzz_broker *f, struct conn *c, int peer, const uint8_t *data, size_t n)
+/* Feeds data line by line to a new connection that the peer end reads away, until it is closed. */
+static inline void fuzz_lines(struct fuzz_broker *f, struct conn *(*conn)(struct fuzz_broker *),
+	int peer, const uint8_t *data, size_t n)
 {
 	char junk[4096];
+	struct conn *c;
 
-	c->in_use++; /* stays while it is fed */
-	while (n && !c->dead) {
+	while (n && (c = conn(f))) {
 		const uint8_t *lf = memchr(data, '\n', n);
 		size_t k = lf ? (size_t)(lf - data) : n;
 
@@ -113,8 +113,6 @@ static inline void fuzz_lines(
 		data += k;
 		n -= k;
 	}
-	c->in_use--;
-	conn_reap(c);
 	close(peer);
 	fuzz_step(f);
 }
