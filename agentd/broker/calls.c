@@ -760,7 +760,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	for (int i = 0; i < 16; i++) {
-		/* accept(2): NULL is fine. cppcheck-suppress nullPointer */
+		/* cppcheck-suppress nullPointer; accept(2) allows both to be NULL */
 		int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (c < 0)

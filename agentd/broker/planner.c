@@ -144,7 +144,7 @@ static struct session *make_session(struct launch_try *t, struct error *e)
 	}
 	snprintf(s->id, sizeof s->id, "%s.%08" PRIx32, s->name, randombytes_random());
 	find_facts(t);
-	s->policy = policy_load(t->l.docs, t->l.n, &t->facts, &pe);
+	s->policy = policies_get(t->l.docs, t->l.n, &t->facts, &pe);
 	if (!s->policy) {
 		error_set(e, 0, "%.760s", pe.text);
 		session_free(s);

@@ -204,17 +204,21 @@ static void put_layers(struct text *t, const struct policy *p)
 
 void record_start(struct journal_append *a, const struct box *x, const struct runreq *r)
 {
-	struct text *t = journal_record(a);
+	const struct session *s = x->session;
+	struct text *t;
 
+	if (!s)
+		return; /* nothing to commit: that is refused */
+	t = journal_record(a);
 	text_put(t, "{", 1);
 	put_actor(t, x, 0);
 	put_argv(t, &r->args);
-	put_str(t, "cwd", x->session->cwd);
+	put_str(t, "cwd", s->cwd);
 	journal_epoch(a);
 	text_add(t, "\"k\":\"session.start\",");
-	put_layers(t, x->session->policy);
+	put_layers(t, s->policy);
 	journal_counter(a);
-	put_str(t, "policy_sha256", policy_digest(x->session->policy));
+	put_str(t, "policy_sha256", policy_digest(s->policy));
 	text_add(t, "\"s\":");
 	text_quote_str(t, x->log.id);
 	text_add(t, ",\"workspace\":");

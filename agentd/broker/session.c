@@ -201,7 +201,7 @@ static int load_policy(struct session *s, const struct head *h, struct reader *r
 	if (r->n)
 		return error_set(e, 0, "the session file is damaged");
 	r->facts.ci = h->ci;
-	s->policy = policy_load(r->docs, r->ndocs, &r->facts, &pe);
+	s->policy = policies_get(r->docs, r->ndocs, &r->facts, &pe);
 	if (!s->policy)
 		return error_set(e, 0, "%.700s", pe.text);
 	if (strcmp(policy_digest(s->policy), h->policy_sha256) != 0)
@@ -257,6 +257,6 @@ void session_free(struct session *s)
 {
 	if (!s)
 		return;
-	policy_free(s->policy);
+	policies_put(s->policy);
 	free(s);
 }
