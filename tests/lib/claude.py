@@ -1,11 +1,13 @@
 """The real Claude Code for tests and demo: fetched with npm, pinned by version and integrity, kept
 outside the repository (it is not redistributable), and put into a test user's home like a developer
 has it. Nothing here needs the network once the cache is filled."""
+import fcntl
 import json
 import os
 import platform
 import shutil
 import subprocess
+import time
 
 from agentd import SOURCE, USERS, Skip
 
@@ -31,25 +33,39 @@ def fetch():
         raise Skip(f"Claude Code is not published for {platform.machine()}")
     folder = os.path.join(CACHE, f"claude-code-{VERSION}")
     program = os.path.join(folder, "node_modules", f"{PACKAGE}-{kind}", "claude")
-    if not os.path.exists(program):
-        if not shutil.which("npm"):
-            raise Skip("CLAUDE CODE NOT TESTED: npm is not installed (tools/deps test)")
-        os.makedirs(folder, exist_ok=True)
-        try:
-            # Install scripts stay off: the platform package already holds the whole program.
-            done = subprocess.run(
-                ["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit",
-                 "--no-fund", "--loglevel=error", f"{PACKAGE}@{VERSION}"],
-                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False)
-            why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        except subprocess.TimeoutExpired:
-            why = "npm did not end within 400 s"
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + ".lock", "a+", encoding="utf-8") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)  # tests run beside each other
         if not os.path.exists(program):
-            raise Skip(f"CLAUDE CODE NOT TESTED: the npm registry did not answer: {why}")
+            install_with_npm(folder, program, lock_file)
     with open(os.path.join(folder, "package-lock.json"), encoding="utf-8") as f:
         lock = json.load(f)["packages"][f"node_modules/{PACKAGE}-{kind}"]
     assert lock["integrity"] == INTEGRITY[kind], "the package is not the one pinned here"
     return program
+
+
+def install_with_npm(folder, program, last_try):
+    """Fetches the package; last_try is a file that remembers for five minutes that it failed."""
+    if not shutil.which("npm"):
+        raise Skip("CLAUDE CODE NOT TESTED: npm is not installed (tools/deps test)")
+    last_try.seek(0)
+    why = last_try.read().strip()
+    if not why or time.time() - os.fstat(last_try.fileno()).st_mtime > 300:
+        try:
+            # Install scripts stay off: the platform package already holds the whole program.
+            done = subprocess.run(
+                ["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit",
+                 "--no-fund", "--loglevel=error", "--fetch-retries=1", f"{PACKAGE}@{VERSION}"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False)
+            why = " ".join(done.stderr.split())[:200] or "npm gave no reason"
+        except subprocess.TimeoutExpired:
+            why = "npm did not end within 400 s"
+        last_try.truncate(0)
+        if not os.path.exists(program):
+            last_try.write(why)
+            last_try.flush()
+    if not os.path.exists(program):
+        raise Skip(f"CLAUDE CODE NOT TESTED: the npm registry did not answer: {why}")
 
 
 def install(inst, steps, user="alice"):
