@@ -12,6 +12,7 @@
 
 #include "agentd/broker/layers.h"
 #include "agentd/broker/plans.h"
+#include "agentd/broker/policies.h"
 #include "agentd/broker/records.h"
 #include "common/cleanup.h"
 #include "common/io.h"

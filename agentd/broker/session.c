@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "agentd/broker/policies.h"
 #include "agentd/broker/text.h"
 #include "common/io.h"
 
