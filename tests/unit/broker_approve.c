@@ -87,20 +87,6 @@ START_TEST(a_denied_ask_tells_the_agent_what_the_human_said)
 }
 END_TEST
 
-START_TEST(nobody_answers_and_it_is_denied)
-{
-	int fd = rig_box("web", ANN, 7, "approvals: {timeout: 1s}\n");
-	json_t *o;
-
-	hold(fd, PUSH);
-	o = rig_hear(fd);
-	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
-	json_decref(o);
-	ck_assert_str_eq(rig_str(rig_last("decision"), "d", "by"), "timeout");
-	close(fd);
-}
-END_TEST
-
 START_TEST(who_waits_is_told_now_and_then)
 {
 	int fd;
@@ -173,22 +159,6 @@ START_TEST(a_number_of_uses_is_counted_and_covers_that_action_only)
 	ck_assert_str_eq(rig_str(o, "result", "decision"), "allow");
 	ck_assert_str_eq(rig_str(rig_last("decision"), "d", "by"), "approval");
 	json_decref(o);
-	hold(fd, PUSH);
-	close(ann);
-	close(fd);
-}
-END_TEST
-
-START_TEST(an_approval_for_a_time_ends)
-{
-	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
-
-	hold(fd, PUSH);
-	json_decref(rig_answer(ann, "approve", rig_pending(ann), ",\"for_s\":1"));
-	expect(fd, "allow");
-	rig_say(fd, PUSH);
-	expect(fd, "allow");
-	rig_idle(1100);
 	hold(fd, PUSH);
 	close(ann);
 	close(fd);
@@ -469,64 +439,6 @@ START_TEST(held_calls_of_one_sandbox_are_limited)
 }
 END_TEST
 
-/* Reads away what the broker tells a client: it stops reading one that does not listen. */
-static void drain(int fd)
-{
-	static char junk[65536];
-
-	while (recv(fd, junk, sizeof junk, MSG_DONTWAIT) > 0)
-		;
-}
-
-START_TEST(ten_thousand_held_calls_fit_and_each_can_be_answered)
-{
-	char line[256];
-	json_t *o;
-	int fds[10], ann = rig_person(ANN, 0);
-	char id[16];
-
-	for (int i = 0; i < 10; i++) {
-		char name[16];
-
-		snprintf(name, sizeof name, "box%d", i);
-		fds[i] = rig_box(name, ANN, 10 + (uint64_t)i, "");
-		for (int k = 0; k < 1000; k++) {
-			snprintf(line, sizeof line,
-				"{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"authorize\","
-				"\"params\":{"
-				"\"kind\":\"tool\",\"tool\":\"Bash\",\"input\":{\"command\":\"run "
-				"%d %d\"}"
-				"}}",
-				k, i, k);
-			rig_say(fds[i], line);
-			if (k % 50 == 0) {
-				rig_step();
-				drain(fds[i]);
-			}
-		}
-	}
-	while (rig.b->held < 10000) {
-		rig_nap();
-		for (int i = 0; i < 10; i++)
-			drain(fds[i]);
-	}
-	ck_assert_uint_eq(rig.b->held, 10000);
-	o = rig_ask(ann, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"approvals\",\"params\":{}}");
-	ck_assert(json_is_true(json_object_get(json_object_get(o, "result"), "more")));
-	json_decref(o);
-	snprintf(id, sizeof id, "%s", TAILQ_LAST(&rig.b->asks, asks)->id);
-	o = rig_answer(ann, "approve", id, "");
-	ck_assert_ptr_nonnull(json_object_get(o, "result"));
-	json_decref(o);
-	ck_assert_uint_eq(rig.b->held, 9999);
-	for (int i = 0; i < 10; i++)
-		close(fds[i]);
-	while (rig.b->held)
-		rig_nap();
-	close(ann);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("broker: approvals");
@@ -539,12 +451,10 @@ int main(void)
 	tcase_add_test(t, an_ask_holds_the_call_until_its_owner_approves);
 	tcase_add_test(t, a_human_sees_the_whole_command_and_the_agents_words_apart);
 	tcase_add_test(t, a_denied_ask_tells_the_agent_what_the_human_said);
-	tcase_add_test(t, nobody_answers_and_it_is_denied);
 	tcase_add_test(t, who_waits_is_told_now_and_then);
 	tcase_add_test(t, two_identical_asks_are_one_prompt);
 	tcase_add_test(t, once_covers_no_second_call);
 	tcase_add_test(t, a_number_of_uses_is_counted_and_covers_that_action_only);
-	tcase_add_test(t, an_approval_for_a_time_ends);
 	tcase_add_test(t, an_approval_for_the_session_covers_that_sandbox_only);
 	tcase_add_test(t, the_policy_can_forbid_answers_that_last);
 	tcase_add_test(t, another_user_neither_sees_nor_answers);
@@ -559,7 +469,6 @@ int main(void)
 	tcase_add_test(t, an_approval_that_cannot_be_recorded_allows_nothing);
 	tcase_add_test(t, the_approval_waits_for_its_record_too);
 	tcase_add_test(t, held_calls_of_one_sandbox_are_limited);
-	tcase_add_test(t, ten_thousand_held_calls_fit_and_each_can_be_answered);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
