@@ -25,7 +25,14 @@ struct hierarchy {
 
 static struct hierarchy hier[LIMITS_HIERARCHIES];
 static char base_path[LIMITS_HIERARCHIES][PATH_MAX];
-static unsigned char slot_used[SLOTS_MAX];
+
+/* A slot keeps its directories, its open tasks files and the limits it has: a launch like the last one
+ * touches nothing. */
+static struct slot {
+	unsigned char used;
+	int tasks[LIMITS_HIERARCHIES]; /* 0: not made yet */
+	unsigned long long value[LIMITS_HIERARCHIES]; /* the limit that is set */
+} slots[SLOTS_MAX];
 
 static int put(int dir, const char *file, unsigned long long v, const char *suffix)
 {
@@ -107,52 +114,72 @@ static int set_v2(int dir, int which, const struct plan_header *p)
 	}
 }
 
-static int set_v1(int dir, int which, const struct plan_header *p)
+static unsigned long long value_v1(int which, const struct plan_header *p)
 {
-	switch (which) {
-	case H_PIDS:
-		return put(dir, "pids.max", p->pids, "");
-	case H_MEMORY:
-		return put(dir, "memory.limit_in_bytes", p->memory_bytes, "");
-	default:
-		return put(dir, "cpu.cfs_quota_us", p->cpu_milli * 100ull, "");
-	}
+	return which == H_PIDS     ? p->pids
+	       : which == H_MEMORY ? p->memory_bytes
+				   : p->cpu_milli * 100ull;
 }
 
-/* The slot's directory in one hierarchy, with the limit set and its tasks file opened. A directory
- * whose leftovers stand against the new limit is replaced. */
-static int enter_v1(struct limit_slot *s, int which, const struct plan_header *p)
+static int set_v1(int dir, int which, unsigned long long value)
 {
+	static const char *const file[] = {"pids.max", "memory.limit_in_bytes", "cpu.cfs_quota_us"};
+
+	return put(dir, file[which], value, "");
+}
+
+/* Makes the slot's directory in one hierarchy with the limit, and opens its tasks file. A directory
+ * whose leftovers stand against the new limit is replaced. */
+static int prepare_v1(unsigned number, int which, unsigned long long value)
+{
+	struct slot *s = &slots[number];
 	char name[16];
 
-	snprintf(name, sizeof name, "%u", s->number);
+	snprintf(name, sizeof name, "%u", number);
 	for (int attempt = 0; attempt < 2; attempt++) {
 		cleanup_close int dir = -1;
 
 		if (mkdirat(hier[which].dir, name, 0755) < 0 && errno != EEXIST)
 			return -1;
 		dir = openat(hier[which].dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir >= 0 && set_v1(dir, which, p) == 0) {
+		if (dir >= 0 && set_v1(dir, which, value) == 0) {
 			/* The sandbox's first process writes itself there. "tasks" rather than
 			 * "cgroup.procs": moving only oneself needs no lock over all forks of the
 			 * host, which costs a grace period of RCU (cgroup_procs_write_start). */
-			int fd = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
+			int fd = s->tasks[which] > 0 ? s->tasks[which]
+						     : openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
 
 			if (fd < 0)
 				return -1;
-			s->procs[s->nprocs++] = fd;
+			s->tasks[which] = fd;
+			s->value[which] = value;
 			return 0;
 		}
+		if (s->tasks[which] > 0)
+			close(s->tasks[which]);
+		s->tasks[which] = 0;
 		unlinkat(hier[which].dir, name, AT_REMOVEDIR);
 	}
 	return -1;
 }
 
+static int enter_v1(struct limit_slot *s, int which, const struct plan_header *p)
+{
+	struct slot *slot = &slots[s->number];
+	unsigned long long value = value_v1(which, p);
+
+	if ((slot->tasks[which] <= 0 || slot->value[which] != value) &&
+		prepare_v1(s->number, which, value) < 0)
+		return -1;
+	s->procs[s->nprocs++] = slot->tasks[which];
+	return 0;
+}
+
 static int take_slot(struct limit_slot *s)
 {
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
-		if (!slot_used[i]) {
-			slot_used[i] = 1;
+		if (!slots[i].used) {
+			slots[i].used = 1;
 			s->number = i;
 			return 0;
 		}
@@ -188,7 +215,6 @@ int limits_apply(int v2dir, const struct plan_header *p, struct limit_slot *s, s
 				"policy "
 				"to run without it",
 				limit_name[i]);
-			limits_entered(s);
 			limits_release(s);
 			return -1;
 		}
@@ -197,22 +223,22 @@ int limits_apply(int v2dir, const struct plan_header *p, struct limit_slot *s, s
 	return 0;
 }
 
-void limits_entered(struct limit_slot *s)
-{
-	for (int i = 0; i < s->nprocs; i++)
-		close(s->procs[i]);
-	s->nprocs = 0;
-}
-
 void limits_release(struct limit_slot *s)
 {
 	if (s->number < SLOTS_MAX)
-		slot_used[s->number] = 0;
+		slots[s->number].used = 0;
 	s->number = SLOTS_MAX;
 }
 
 void limits_cleanup(void)
 {
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		for (int h = 0; h < LIMITS_HIERARCHIES; h++) {
+			if (slots[i].tasks[h] > 0)
+				close(slots[i].tasks[h]);
+			slots[i].tasks[h] = 0;
+		}
+	}
 	for (int i = 0; i < LIMITS_HIERARCHIES; i++) {
 		if (hier[i].dir < 0)
 			continue;

@@ -13,7 +13,7 @@
 
 struct limit_slot { /* one launch's place in the v1 hierarchies; owned until limits_release */
 	unsigned number;
-	int procs[LIMITS_HIERARCHIES]; /* tasks files the sandbox enters by */
+	int procs[LIMITS_HIERARCHIES]; /* tasks files the sandbox enters by; the pool owns them */
 	int nprocs;
 	uint32_t
 		unenforced; /* PLAN_LIMIT_* that were asked for and are not enforced (best effort) */
@@ -25,9 +25,6 @@ int limits_init(const struct cgroup_host *h, const char *name, struct error *e);
 /* Sets the plan's limits: in v2dir (the sandbox's own unified directory) or in a v1 slot. A limit that
  * cannot be enforced is an error unless the plan marks it best-effort. 0 or -1. */
 int limits_apply(int v2dir, const struct plan_header *p, struct limit_slot *s, struct error *e);
-
-/* Closes the slot's descriptors: once the sandbox is in. */
-void limits_entered(struct limit_slot *s);
 
 /* Gives the slot back, after the sandbox is empty. */
 void limits_release(struct limit_slot *s);

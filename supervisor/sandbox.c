@@ -75,7 +75,6 @@ static void release(struct sandbox *s)
 	s->control_watch = NULL;
 	close_fd(&s->control);
 	close_fd(&s->cgroup);
-	limits_entered(&s->limits);
 	limits_release(&s->limits);
 	protect_release(s->placeholders, io_now_boot());
 	s->placeholders = NULL;
@@ -455,7 +454,6 @@ static int prepare_and_send(struct sandbox *s, const struct plan_header *plan, i
 	else
 		r = hand_over(s, plan_fd, inner, stdio, e);
 	launch_close(&launch);
-	limits_entered(&s->limits);
 	return r;
 }
 
