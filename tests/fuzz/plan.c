@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	void *p = malloc(n ? n : 1);
+	void *p = calloc(1, n ? n : 1);
 	const struct plan_header *h = p;
 	volatile size_t sum = 0;
 

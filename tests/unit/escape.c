@@ -117,7 +117,8 @@ END_TEST
 
 START_TEST(letters_of_other_scripts_and_emoji_stay)
 {
-	static const char text[] = "naïve Größe Ω Привет 日本語 한국어 עברית العربية ไทย 🙂 "
+	static const char text[] = "naïve Größe Ω Привет 日本語 한국어 עברית العربية ไทย "
+				   "🙂 "
 				   "€ "
 				   "→ "
 				   "✓";
