@@ -50,11 +50,13 @@ enum msg_type {
 	/* ---- broker → supervisor ---- */
 	MSG_PLAN =
 		32, /* fds = sealed plan memfd (common/plan.h), sealed session memfd (opaque to the
-			    supervisor: kept, and given back in MSG_STARTED). empty. The session.start
-			    record is durable when this is sent. */
-	MSG_REFUSE = 33, /* struct msg_refuse: no launch, and why */
+			    supervisor: kept, and given back in MSG_STARTED). empty. The supervisor may
+			    build the sandbox, but the agent starts only after MSG_GO */
+	MSG_REFUSE =
+		33, /* struct msg_refuse: no launch, and why; instead of MSG_PLAN or after it */
 	MSG_END_RECORDED = 34, /* empty, h.id = sandbox number */
 	MSG_EVENT_RECORDED = 35, /* empty, h.id as in MSG_EVENT */
+	MSG_GO = 37, /* empty, h.id as in MSG_PLAN: session.start is durable, the agent may start */
 	MSG_FREEZE = 36, /* empty, h.id = sandbox number: the broker wants it frozen (a budget) */
 
 	/* ---- broker → recorder (channel of MSG_PEER) ---- */

@@ -442,6 +442,8 @@ void control_refused(uint64_t id, const char *text)
 
 	if (c)
 		answer_and_close(c, text);
+	else
+		sandbox_no_go(id, text);
 }
 
 void control_broker_lost(void)

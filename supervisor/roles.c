@@ -180,6 +180,13 @@ static int on_refuse(void *ctx, struct wire_msg *m)
 	return 0;
 }
 
+static int on_go(void *ctx, struct wire_msg *m)
+{
+	(void)ctx;
+	sandbox_go(m->h.id);
+	return 0;
+}
+
 static int on_end_recorded(void *ctx, struct wire_msg *m)
 {
 	(void)ctx;
@@ -210,6 +217,7 @@ static const struct wire_rule broker_rules[] = {
 	{MSG_PONG, 0, 0, 0, 0, on_pong},
 	{MSG_PLAN, 0, 0, 2, 2, on_plan},
 	{MSG_REFUSE, sizeof(struct msg_refuse), sizeof(struct msg_refuse), 0, 0, on_refuse},
+	{MSG_GO, 0, 0, 0, 0, on_go},
 	{MSG_END_RECORDED, 0, 0, 0, 0, on_end_recorded},
 	{MSG_EVENT_RECORDED, 0, 0, 0, 0, on_event_recorded},
 	{MSG_FREEZE, 0, 0, 0, 0, on_freeze},

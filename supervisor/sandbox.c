@@ -1,5 +1,5 @@
 /* The sandboxes: from a checked plan to a running init, and from its end to nothing left. States:
- * SB_STARTING (the spawner has it) → SB_RUNNING (init's self-test passed) → SB_ENDING (init is reaped;
+ * SB_STARTING (the spawner has it) → SB_RUNNING (self-test passed and start recorded) → SB_ENDING (init is reaped;
  * waiting for the record and for the cgroup to be empty) → gone. */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +24,7 @@
 #define SECOND         1000000000ull
 #define RECORD_WITHIN  (120 * SECOND)
 #define EXPLAIN_WITHIN (SECOND / 10)
+#define START_WITHIN   (30 * SECOND)
 #define FREEZE_AFTER   (5 * SECOND)
 #define LAUNCH_FDS_MAX (SPAWN_FD_STDIO + 3 + SPAWN_PROCS_MAX + SPAWN_MOUNTS_MAX)
 
@@ -174,7 +175,7 @@ static void read_control(struct sandbox *s);
 
 static void exited(struct sandbox *s)
 {
-	int was_starting = !s->ready;
+	int was_starting = !s->ready || !s->go;
 
 	if (!s->reason)
 		s->reason = was_starting ? END_FAILED : END_EXIT;
@@ -228,7 +229,7 @@ static void tell_broker(struct sandbox *s, int restored)
 void sandboxes_tell_broker(void)
 {
 	for (struct sandbox *s = sup.sandboxes; s; s = s->next) {
-		if (!s->ready)
+		if (!s->ready || !s->go)
 			continue;
 		tell_broker(s, 1);
 		if (s->state == SB_ENDING && !s->recorded)
@@ -241,21 +242,48 @@ void sandboxes_tell_broker(void)
 	}
 }
 
-static void on_ready(struct sandbox *s)
+/* The walls hold and the start is recorded: the agent runs. */
+static void start_agent(struct sandbox *s)
 {
-	if (s->state != SB_STARTING)
+	char go = INIT_GO;
+
+	if (!s->ready || !s->go || s->state != SB_STARTING)
 		return;
 	s->state = SB_RUNNING;
-	s->ready = 1;
+	if (send(s->control, &go, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
+		sandbox_stop(s, END_FAILED, "its first process does not listen");
+		return;
+	}
 	tell_broker(s, 0);
 	control_started(s);
+}
+
+void sandbox_go(uint64_t number)
+{
+	struct sandbox *s = sandbox_by_number(number);
+
+	if (!s)
+		return; /* the launch failed meanwhile */
+	s->go = 1;
+	start_agent(s);
+}
+
+int sandbox_no_go(uint64_t number, const char *text)
+{
+	struct sandbox *s = sandbox_by_number(number);
+
+	if (!s || s->go)
+		return -1;
+	sandbox_stop(s, END_FAILED, text);
+	return 0;
 }
 
 static void on_control_message(struct sandbox *s, const char *msg, size_t n, int *fd)
 {
 	switch (msg[0]) {
 	case INIT_READY:
-		on_ready(s);
+		s->ready = 1;
+		start_agent(s);
 		break;
 	case INIT_PTY:
 		if (s->pty_fd < 0)
@@ -380,6 +408,7 @@ static int fill_from_plan(struct sandbox *s, const struct plan_header *p, struct
 	s->on_lost_ms = p->on_lost_ms;
 	s->plan_flags = p->flags;
 	s->started_ns = io_now_real();
+	s->start_by = io_now_boot() + START_WITHIN;
 	if (p->wall_s)
 		s->wall_until = io_now_boot() + p->wall_s * SECOND;
 	if (!s->workspace)
@@ -584,6 +613,9 @@ static void tick_one(struct sandbox *s, uint64_t now)
 		try_remove(s);
 		return;
 	}
+	if (s->state == SB_STARTING &&
+		(now > s->start_by || (sup.role[ROLE_BROKER].sock < 0 && !s->go)))
+		sandbox_stop(s, END_FAILED, "its start could not be recorded");
 	freeze_lost(s, lost > FREEZE_AFTER);
 	if (lost > s->on_lost_ms * 1000000ull)
 		sandbox_stop(

@@ -53,6 +53,8 @@ struct sandbox {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t wall_until; /* CLOCK_BOOTTIME, 0: none */
 	uint64_t end_by; /* SB_ENDING, CLOCK_BOOTTIME: when to give up on the record */
+	int go; /* the broker said that its start is durable */
+	uint64_t start_by; /* SB_STARTING, CLOCK_BOOTTIME */
 	int ready; /* init said that the walls hold */
 	uint64_t explain_by; /* SB_DYING: killed, and it is not known yet by whom */
 	int recorded; /* SB_ENDING: the record is durable */
@@ -131,6 +133,9 @@ void sandbox_signal(struct sandbox *s, int sig);
 int sandbox_freeze(struct sandbox *s, int on, struct error *e);
 /* Kills it without a latch: its client hung up, a wall was not there, time is up. */
 void sandbox_stop(struct sandbox *s, uint32_t reason, const char *text);
+/* The start is recorded; or it never will be (0, or -1 when that launch does not wait for it). */
+void sandbox_go(uint64_t number);
+int sandbox_no_go(uint64_t number, const char *text);
 void sandbox_tick(uint64_t now);
 void sandbox_end_recorded(uint64_t number);
 void sandboxes_tell_broker(void); /* after a restart of the broker */

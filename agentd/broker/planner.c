@@ -1,5 +1,5 @@
-/* MSG_RUN: a request becomes a launch plan, or a refusal that says why and what to do. Both are in the
- * log before the supervisor hears of them. */
+/* MSG_RUN: a request becomes a launch plan, or a refusal that says why and what to do. A refusal is
+ * in the log before the supervisor hears of it, a start before the agent runs (MSG_GO). */
 #include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
@@ -169,26 +169,34 @@ static int make_plan(struct launch_try *t, struct box *x, struct error *e)
 	return x->session_fd < 0 ? -1 : 0;
 }
 
-/* session.start is durable: the supervisor may go on. */
+/* session.start is durable: the agent may start. */
 static void on_start(void *ctx, int durable)
 {
 	struct box *x = ctx;
 	struct msg_refuse m = {
 		.text = "the log did not confirm the start of the session, so nothing "
 			"was started: see `agentctl doctor`"};
-	int fds[2] = {x->plan_fd, x->session_fd};
 
 	x->calls--;
 	if (durable) {
-		x->plan_fd = x->session_fd = -1;
-		x->state = BOX_PLANNED;
-		x->planned_ns = io_now_mono();
-		chan_send(x->b->sup, MSG_PLAN, x->number, NULL, 0, fds, 2);
+		chan_send(x->b->sup, MSG_GO, x->number, NULL, 0, NULL, 0);
+		box_unref(x);
 		return;
 	}
 	chan_send(x->b->sup, MSG_REFUSE, x->number, &m, sizeof m, NULL, 0);
 	x->forget = 1;
 	box_unref(x);
+}
+
+/* The supervisor builds the sandbox while the disk is busy with the record. */
+static void send_plan(struct box *x)
+{
+	int fds[2] = {x->plan_fd, x->session_fd};
+
+	x->plan_fd = x->session_fd = -1;
+	x->state = BOX_PLANNED;
+	x->planned_ns = io_now_mono();
+	chan_send(x->b->sup, MSG_PLAN, x->number, NULL, 0, fds, 2);
 }
 
 static int record_and_send(struct launch_try *t, struct box *x, struct error *e)
@@ -203,6 +211,7 @@ static int record_and_send(struct launch_try *t, struct box *x, struct error *e)
 						       : "no memory");
 	record_start(a, x, &t->r);
 	x->calls++;
+	send_plan(x);
 	if (journal_commit(a, 0, on_start, x) == 0)
 		return 0;
 	x->calls--;

@@ -256,6 +256,18 @@ static int run(pid_t agent, int signal_fd)
 	}
 }
 
+/* No record, no action: the agent starts when the supervisor says that its start is in the log. */
+static int wait_for_go(void)
+{
+	unsigned char msg[8];
+	ssize_t n;
+
+	do
+		n = recv(INIT_FD_CONTROL, msg, sizeof msg, 0);
+	while ((n < 0 && errno == EINTR) || (n > 0 && msg[0] != INIT_GO));
+	return n > 0 ? 0 : -1;
+}
+
 static void open_plan(void)
 {
 	struct stat st;
@@ -291,6 +303,8 @@ int main(int argc, char **argv)
 	fcntl(INIT_FD_PLAN, F_SETFD, FD_CLOEXEC);
 	fcntl(INIT_FD_CONTROL, F_SETFD, FD_CLOEXEC);
 	if (send(INIT_FD_CONTROL, &ready, 1, MSG_NOSIGNAL) < 0)
+		return 137;
+	if (wait_for_go() < 0)
 		return 137;
 	agent = start_agent(&none);
 	code = run(agent, signal_fd);

@@ -12,7 +12,8 @@
 /* argv of init: "agentd-init", canary path, expected kernel uid, owner uid, a protected path ("" for none) */
 
 enum init_msg {
-	INIT_READY = 'R', /* init → supervisor: the walls held, the agent is about to start */
+	INIT_READY = 'R', /* init → supervisor: the walls hold */
+	INIT_GO = 'G', /* supervisor → init: the start is recorded, run the agent */
 	INIT_FAILED = 'F', /* init → supervisor: followed by text: a wall did not hold. No launch */
 	INIT_PTY = 'M', /* spawner's child → supervisor: carries the pty master */
 	INIT_SIGNAL =
