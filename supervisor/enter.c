@@ -416,8 +416,7 @@ static int inside_writable(const struct enter *x, const char *path)
 
 static void restrict_files(const struct enter *x)
 {
-	static const char *const readable[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
-		"/libx32", "/opt", "/etc", "/.agentd", "/run", "/var", "/sys"};
+	static const char *const readable[] = {"/etc", "/.agentd", "/run", "/var", "/sys"};
 	static const char *const writable[] = {"/dev", "/tmp", "/proc"};
 	int abi = x->landlock_abi, r;
 
@@ -426,6 +425,10 @@ static void restrict_files(const struct enter *x)
 	r = landlock_begin(abi);
 	if (r < 0 || landlock_allow_listing(r, "/") < 0)
 		give_up(x, "cannot make a Landlock ruleset");
+	for (int i = 0; i < x->nsystem; i++) {
+		if (landlock_allow(r, abi, x->system[i], 0) < 0)
+			give_up(x, "cannot allow %s in Landlock", x->system[i]);
+	}
 	for (size_t i = 0; i < sizeof readable / sizeof *readable; i++) {
 		if (landlock_allow(r, abi, readable[i], 0) < 0)
 			give_up(x, "cannot allow %s in Landlock", readable[i]);

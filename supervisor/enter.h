@@ -21,6 +21,8 @@ struct enter {
 	int netns_fd;
 	int init_fd; /* agentd-init, O_PATH, in the template */
 	int landlock_abi;
+	const char *const *system; /* the template's system directories that are no links */
+	int nsystem;
 	struct enter_fail *fail;
 };
 

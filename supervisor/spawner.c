@@ -39,6 +39,8 @@ struct spawner {
 	int landlock_abi;
 	int init_fd;
 	int signal_fd;
+	const char *system[TEMPLATE_SYSTEM_MAX]; /* for Landlock */
+	int nsystem;
 	struct child *child; /* running sandboxes' inits; grows */
 	size_t n, cap;
 	struct enter_fail fail;
@@ -167,6 +169,8 @@ static void launch_plan(
 		.fds = m->fds,
 		.init_fd = s->init_fd,
 		.landlock_abi = s->landlock_abi,
+		.system = s->system,
+		.nsystem = s->nsystem,
 		.fail = &s->fail};
 	pid_t pid;
 
@@ -280,6 +284,7 @@ static void prepare(struct spawner *s)
 	s->init_fd = open("/.agentd/agentd-init", O_PATH | O_CLOEXEC);
 	if (s->init_fd < 0)
 		die("cannot open agentd-init");
+	s->nsystem = template_system(s->system);
 	s->netns.proc_fd = s->config.proc_fd;
 	s->landlock_abi = landlock_abi();
 	sigemptyset(&mask);

@@ -240,3 +240,20 @@ int template_enter(const char *scratch, const char *agentctl, const char *init, 
 		return error_set(e, errno, "cannot make the template the root");
 	return 0;
 }
+
+int template_system(const char *out[TEMPLATE_SYSTEM_MAX])
+{
+	static char path[ARRAY_LEN(system_dirs)][16];
+	int n = 0;
+
+	_Static_assert(
+		ARRAY_LEN(system_dirs) <= TEMPLATE_SYSTEM_MAX, "too many system directories");
+	for (size_t i = 0; i < ARRAY_LEN(system_dirs); i++) {
+		struct stat st;
+
+		snprintf(path[i], sizeof path[i], "/%s", system_dirs[i]);
+		if (lstat(path[i], &st) == 0 && S_ISDIR(st.st_mode))
+			out[n++] = path[i];
+	}
+	return n;
+}

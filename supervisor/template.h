@@ -12,6 +12,11 @@
  * /.agentd/agentctl and /.agentd/agentd-init afterwards. 0 or -1. */
 int template_enter(const char *scratch, const char *agentctl, const char *init, struct error *e);
 
+#define TEMPLATE_SYSTEM_MAX 8
+
+/* The system directories in the template that are no links (merged /usr has two). Returns how many. */
+int template_system(const char *out[TEMPLATE_SYSTEM_MAX]);
+
 /* The empty directory and the empty file in the template that cover hidden paths. */
 #define TEMPLATE_EMPTY      "/.agentd/empty"
 #define TEMPLATE_EMPTY_FILE "/.agentd/empty-file"
