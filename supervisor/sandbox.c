@@ -243,29 +243,29 @@ void sandboxes_tell_broker(void)
 }
 
 /* The walls hold and the start is recorded: the agent runs. */
-static void start_agent(struct sandbox *s)
+static void note_running(struct sandbox *s)
 {
-	char go = INIT_GO;
-
 	if (!s->ready || !s->go || s->state != SB_STARTING)
 		return;
 	s->state = SB_RUNNING;
-	if (send(s->control, &go, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
-		sandbox_stop(s, END_FAILED, "its first process does not listen");
-		return;
-	}
 	tell_broker(s, 0);
 	control_started(s);
 }
 
+/* init gets the word at once, also while it still tests the walls: it reads it when they hold. */
 void sandbox_go(uint64_t number)
 {
 	struct sandbox *s = sandbox_by_number(number);
+	char go = INIT_GO;
 
-	if (!s)
+	if (!s || s->state != SB_STARTING)
 		return; /* the launch failed meanwhile */
 	s->go = 1;
-	start_agent(s);
+	if (send(s->control, &go, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) {
+		sandbox_stop(s, END_FAILED, "its first process does not listen");
+		return;
+	}
+	note_running(s);
 }
 
 int sandbox_no_go(uint64_t number, const char *text)
@@ -283,7 +283,7 @@ static void on_control_message(struct sandbox *s, const char *msg, size_t n, int
 	switch (msg[0]) {
 	case INIT_READY:
 		s->ready = 1;
-		start_agent(s);
+		note_running(s);
 		break;
 	case INIT_PTY:
 		if (s->pty_fd < 0)
