@@ -33,7 +33,7 @@ static int run_attach(struct ctl *c, int argc, char **argv)
 		return CTL_USAGE;
 	if (!isatty(0) || !isatty(1))
 		return ctl_fail(CTL_USAGE, "attach needs a terminal on standard input and output");
-	terminal_join(c, name, -1, NULL, &keys, &o);
+	terminal_join(c, name, NULL, -1, NULL, &keys, &o);
 	return outcome_report(&o, name);
 }
 

@@ -176,7 +176,7 @@ static int stay(const struct ctl *c, struct run *r, int broker)
 		return CTL_OK;
 	}
 	if (r->o.terminal) {
-		terminal_join(c, r->name, broker, &r->control, &r->keys, &o);
+		terminal_join(c, r->name, r->session, broker, &r->control, &r->keys, &o);
 	} else {
 		relay_signals(r->control.fd, r->name);
 		relay_run(&r->relay, &r->control, &o);

@@ -20,6 +20,7 @@
 #define RETRY_MS    250 /* between attempts after the broker was lost */
 #define RETRIES     160 /* 40 s: after 30 s without a broker the sandbox is killed anyhow */
 #define DRAIN_MS    300 /* silence after which the output of an ended sandbox is complete */
+#define DRAIN_READS 4096 /* of at most 64 KiB; the kernel holds far less than that */
 #define VERDICT_MS  2000 /* the supervisor's report after the broker said that it ended */
 #define HANG_UP_MS  50 /* a pty that nobody has open: look again */
 #define INPUT_MAX   4096
@@ -28,12 +29,15 @@
 struct join {
 	const struct ctl *c;
 	const char *name;
+	char session
+		[80]; /* of this run, so that another of the same name is not taken for it; "" */
 	struct ctl_lines *control; /* NULL: attach */
 	struct ctl_lines rpc; /* fd -1: lost */
 	int master; /* -1: none */
 	int asked; /* the request to attach is on its way */
 	int hung_up; /* nobody has the pty open at the moment */
 	int final; /* the outcome is the supervisor's own */
+	int unseen; /* it ended before its terminal could be had */
 	struct detach_keys keys;
 	char input[INPUT_MAX + KEYS_HELD_MAX]; /* typed, not yet taken by the pty */
 	size_t input_at, input_n;
@@ -154,11 +158,16 @@ int terminal_prepare(const struct ctl *c)
 
 static int ask_attach(struct join *j, struct error *e)
 {
-	char request[160];
-	int n = snprintf(request, sizeof request,
-		"{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"attach\",\"params\":{\"name\":\"%s\"}}"
+	char request[320], session[120] = "";
+	int n;
+
+	if (*j->session)
+		snprintf(session, sizeof session, ",\"session\":\"%s\"", j->session);
+	n = snprintf(request, sizeof request,
+		"{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"attach\",\"params\":{\"name\":\"%s\"%s}"
+		"}"
 		"\n",
-		j->name);
+		j->name, session);
 
 	if (j->asked)
 		return 0;
@@ -220,35 +229,6 @@ static void take_control(struct join *j)
 	}
 }
 
-/* Takes what the broker says. */
-static void take_rpc(struct join *j)
-{
-	char *line;
-	int r;
-
-	while ((r = next_line(&j->rpc, &line)) == 1)
-		if (outcome_of_notification(j->o, line))
-			return;
-	if (r == 0 || r == -1)
-		lose_broker(j);
-}
-
-/* The broker said that it ended: the supervisor's words, which come too, are the better ones. */
-static void await_verdict(struct join *j)
-{
-	struct outcome better = {0};
-	char *line;
-
-	while (j->control && readable(j->control->fd, VERDICT_MS)) {
-		if (next_line(j->control, &line) != 1)
-			return;
-		if (outcome_of_line(&better, line)) {
-			*j->o = better;
-			return;
-		}
-	}
-}
-
 /* Moves output once. 0; -1 when there is no more. */
 static int move_output(struct join *j)
 {
@@ -266,12 +246,44 @@ static int move_output(struct join *j)
 	return -1;
 }
 
-/* After the end: everything is dead, so what the pty still holds is all there will be. */
-static void drain(struct join *j)
+/* What the pty holds, until nobody has it open or it is silent for ms. After the end everything is
+ * dead, so that is all there will be; the bound is for a broker that was lost while output flows. */
+static void drain(struct join *j, int ms)
 {
-	while (j->master >= 0 && readable(j->master, DRAIN_MS))
+	for (int i = 0; i < DRAIN_READS && j->master >= 0 && readable(j->master, ms); i++)
 		if (move_output(j) < 0)
 			return;
+}
+
+/* Takes what the broker says. */
+static void take_rpc(struct join *j)
+{
+	char *line;
+	int r;
+
+	while ((r = next_line(&j->rpc, &line)) == 1)
+		if (outcome_of_notification(j->o, line))
+			return;
+	if (r == 0 || r == -1) {
+		drain(j, 0); /* the next broker does not have what this master gives now */
+		lose_broker(j);
+	}
+}
+
+/* The broker said that it ended: the supervisor's words, which come too, are the better ones. */
+static void await_verdict(struct join *j)
+{
+	struct outcome better = {0};
+	char *line;
+
+	while (j->control && readable(j->control->fd, VERDICT_MS)) {
+		if (next_line(j->control, &line) != 1)
+			return;
+		if (outcome_of_line(&better, line)) {
+			*j->o = better;
+			return;
+		}
+	}
 }
 
 static void take_input(struct join *j)
@@ -372,8 +384,10 @@ static int first_attach(struct join *j)
 	/* A short command has ended already: then the supervisor says how. */
 	if (j->control && readable(j->control->fd, refused ? VERDICT_MS : 0)) {
 		take_control(j);
-		if (j->o->kind != OUTCOME_NONE)
+		if (j->o->kind != OUTCOME_NONE) {
+			j->unseen = j->o->kind == OUTCOME_EXIT;
 			return -1;
+		}
 	}
 	j->o->kind = OUTCOME_LOST;
 	snprintf(j->o->text, sizeof j->o->text, "cannot attach to %s: %.400s", j->name, e.text);
@@ -393,14 +407,14 @@ static void relay(struct join *j)
 			relay_once(j);
 	}
 	if (j->o->kind == OUTCOME_EXIT || j->o->kind == OUTCOME_END) {
-		drain(j);
+		drain(j, DRAIN_MS);
 		if (!j->final)
 			await_verdict(j);
 	}
 }
 
-void terminal_join(const struct ctl *c, const char *name, int broker, struct ctl_lines *control,
-	const struct detach_keys *keys, struct outcome *o)
+void terminal_join(const struct ctl *c, const char *name, const char *session, int broker,
+	struct ctl_lines *control, const struct detach_keys *keys, struct outcome *o)
 {
 	static struct join j; /* large, and once a process */
 	static char farewell[160];
@@ -409,6 +423,7 @@ void terminal_join(const struct ctl *c, const char *name, int broker, struct ctl
 	memset(o, 0, sizeof *o);
 	j.c = c;
 	j.name = name;
+	snprintf(j.session, sizeof j.session, "%s", session ? session : "");
 	j.control = control;
 	j.keys = *keys;
 	j.o = o;
@@ -426,4 +441,9 @@ void terminal_join(const struct ctl *c, const char *name, int broker, struct ctl
 	relay(&j);
 	lose_broker(&j);
 	tty_leave();
+	if (j.unseen)
+		dprintf(2,
+			"agentctl: %s ended before its terminal could be joined; what it printed "
+			"is lost\n",
+			name);
 }

@@ -14,7 +14,7 @@ int terminal_prepare(const struct ctl *c);
 /* Joins the terminal to the sandbox until one of them ends or the person leaves. broker: from
  * terminal_prepare (taken over), or -1. control: the connection on which the supervisor reports the end
  * (of `run`), or NULL. Fills *o; the terminal is restored when it returns. */
-void terminal_join(const struct ctl *c, const char *name, int broker, struct ctl_lines *control,
-	const struct detach_keys *keys, struct outcome *o);
+void terminal_join(const struct ctl *c, const char *name, const char *session, int broker,
+	struct ctl_lines *control, const struct detach_keys *keys, struct outcome *o);
 
 #endif

@@ -54,13 +54,17 @@ int box_name_live(struct broker *b, uid_t uid, const char *name)
 	return 0;
 }
 
-int peer_may(const struct msg_peer *peer, const struct box *x)
+int peer_may_uid(const struct msg_peer *peer, uid_t owner)
 {
-	return !paths_is_agent_uid(peer->uid) && (peer->admin || peer->uid == x->info.uid);
+	return !paths_is_agent_uid(peer->uid) && (peer->admin || peer->uid == owner);
 }
 
-/* "uid/name", or a name. *uid is -1 for a name alone. */
-static int split_name(const char *s, int64_t *uid, const char **name)
+int peer_may(const struct msg_peer *peer, const struct box *x)
+{
+	return peer_may_uid(peer, x->info.uid);
+}
+
+int split_name(const char *s, int64_t *uid, const char **name)
 {
 	const char *slash = strchr(s, '/');
 	char *end;
@@ -77,8 +81,8 @@ static int split_name(const char *s, int64_t *uid, const char **name)
 	return name_valid(*name) ? 0 : -1;
 }
 
-struct box *box_for_peer(
-	struct broker *b, const struct msg_peer *peer, const char *name, struct error *e)
+struct box *box_for_peer(struct broker *b, const struct msg_peer *peer, const char *name,
+	const char *session, struct error *e)
 {
 	struct box *x, *found = NULL;
 	const char *base;
@@ -91,7 +95,8 @@ struct box *box_for_peer(
 	TAILQ_FOREACH(x, &b->boxes, link)
 	{
 		if (x->forget || x->state != BOX_RUNNING || strcmp(x->info.name, base) != 0 ||
-			!peer_may(peer, x) || (uid >= 0 && (int64_t)x->info.uid != uid))
+			!peer_may(peer, x) || (uid >= 0 && (int64_t)x->info.uid != uid) ||
+			(session && strcmp(x->info.session, session) != 0))
 			continue;
 		if (x->info.uid == peer->uid)
 			return x; /* one's own goes before another's of the same name */
@@ -200,7 +205,7 @@ static int take_terminal(struct box *x, struct wire_msg *m)
 		return m->nfds == 2 ? 0 : -1;
 	if (m->nfds != 3)
 		return -1;
-	x->pty = pty_new(x->b->base, m->fds[2]);
+	x->pty = pty_new(x->b->base, m->fds[2], x->foreground);
 	m->fds[2] = -1;
 	return 0;
 }
@@ -267,23 +272,34 @@ static void record_box_end(struct box *x)
 	}
 }
 
-static void end_box(struct box *x, const struct msg_ended *end)
+/* Who is attached reads what is left in the terminal itself; else it is kept for who comes late. */
+static void end_terminal(struct box *x, const struct msg_ended *end)
 {
 	struct text t = {0};
+	const char *params;
 
-	x->calls++; /* it stays while this goes on */
-	x->state = BOX_ENDED;
-	x->end = *end;
 	text_addf(&t, "{\"code\":%" PRIu32 ",\"text\":", end->exit_code);
 	text_quote_str(&t, end->text);
 	text_add(&t, "}");
-	rpcs_detach(x, "ended", t.failed ? "{}" : t.p);
+	params = t.failed ? "{}" : t.p;
+	if (x->attached)
+		rpcs_detach(x, "ended", params);
+	else if (x->pty)
+		ending_keep(x, params);
 	text_free(&t);
+	pty_free(x->pty);
+	x->pty = NULL;
+}
+
+static void end_box(struct box *x, const struct msg_ended *end)
+{
+	x->calls++; /* it stays while this goes on */
+	x->state = BOX_ENDED;
+	x->end = *end;
+	end_terminal(x, end);
 	ask_cancel_all(x);
 	calls_clients_close(x);
 	grants_free(x);
-	pty_free(x->pty);
-	x->pty = NULL;
 	record_box_end(x);
 	x->calls--;
 	box_unref(x);
@@ -455,6 +471,7 @@ void boxes_free(struct broker *b)
 		free(d);
 	}
 	TAILQ_INIT(&b->duties);
+	endings_free(b);
 	TAILQ_FOREACH(x, &b->boxes, link)
 	{
 		calls_clients_close(x);

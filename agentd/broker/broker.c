@@ -109,6 +109,7 @@ void broker_config_default(struct broker_config *c, const struct paths *p)
 static void init_lists(struct broker *b)
 {
 	TAILQ_INIT(&b->boxes);
+	TAILQ_INIT(&b->endings);
 	TAILQ_INIT(&b->asks);
 	TAILQ_INIT(&b->rpc_clients);
 	TAILQ_INIT(&b->rpc_groups);

@@ -233,6 +233,7 @@ static int launch(struct launch_try *t, struct error *e)
 		return error_set(e, 0, "too many sandboxes, or no memory");
 	x->state = BOX_STARTING;
 	x->number = t->id;
+	x->foreground = t->r.terminal && !t->r.detached;
 	x->session = make_session(t, e);
 	if (x->session) {
 		x->info.uid = t->peer.uid;

@@ -231,47 +231,77 @@ static void do_deny(struct rpc_client *r, const char *id, struct args *p)
 
 /* ---- attach ---- */
 
-static void attach(struct rpc_client *r, const char *id, struct box *x)
+/* The answer, the terminal and what it printed so far. 0, or -1: it cannot be sent now. */
+static int send_terminal(
+	struct rpc_client *r, const char *id, struct pty *p, const char *name, const char *session)
 {
 	struct text t = {0}, replay = {0};
+	int sent = -1;
+
+	pty_pause(p, &replay);
+	text_add(&t, "{\"name\":");
+	text_quote_str(&t, name);
+	text_addf(&t, ",\"replay\":%zu,\"session\":", replay.n);
+	text_quote_str(&t, session);
+	text_add(&t, "}");
+	if (!t.failed && !replay.failed)
+		sent = conn_result_fd(r->conn, id, t.p, t.n, pty_master(p), replay.p, replay.n);
+	text_free(&t);
+	text_free(&replay);
+	return sent;
+}
+
+static void attach(struct rpc_client *r, const char *id, struct box *x)
+{
 	char by[32];
 
 	snprintf(by, sizeof by, "{\"by_pid\":%" PRIu32 "}", r->peer.pid);
 	rpcs_detach(x, "detached", by);
-	pty_pause(x->pty, &replay);
-	text_add(&t, "{\"name\":");
-	text_quote_str(&t, x->info.name);
-	text_addf(&t, ",\"replay\":%zu,\"session\":", replay.n);
-	text_quote_str(&t, x->info.session);
-	text_add(&t, "}");
 	r->attached = x;
 	x->attached = r;
-	if (t.failed || replay.failed ||
-		conn_result_fd(r->conn, id, t.p, t.n, pty_master(x->pty), replay.p, replay.n) < 0) {
+	if (send_terminal(r, id, x->pty, x->info.name, x->info.session) < 0) {
 		detach(r);
 		conn_error(r->conn, id, RPC_REFUSED, "the terminal cannot be sent now");
 	}
-	text_free(&t);
-	text_free(&replay);
+}
+
+/* It has ended already: what it printed, and how. */
+static void attach_ended(struct rpc_client *r, const char *id, struct ending *n)
+{
+	struct conn *conn = r->conn; /* each of these may close it: r is gone then */
+
+	if (send_terminal(r, id, n->pty, n->name, n->session) < 0) {
+		conn_error(conn, id, RPC_REFUSED, "the terminal cannot be sent now");
+	} else {
+		conn_notify(conn, "ended", n->params, strlen(n->params));
+		conn_finish(conn);
+	}
+	ending_free(n);
 }
 
 static void do_attach(struct rpc_client *r, const char *id, struct args *p)
 {
-	const char *name = take_string(p, "name");
+	const char *name = take_string(p, "name"), *session = take_string(p, "session");
+	struct ending *n = NULL;
 	struct error e = {0};
 	struct box *x;
 
 	if (!name || !nothing_left(p) || !*id) {
-		bad_params(r, *id ? id : "null", "name");
+		bad_params(r, *id ? id : "null", "name, and session if wanted");
 		return;
 	}
-	x = box_for_peer(r->b, &r->peer, name, &e);
-	if (x && !x->pty)
-		error_set(&e, 0, "%s has no terminal: it was started with pipes", x->info.name);
-	if (x && x->pty && r->attached)
-		error_set(&e, 0, "this connection is attached already");
-	if (!x || !x->pty || r->attached)
+	x = box_for_peer(r->b, &r->peer, name, session, &e);
+	if (!x)
+		n = ending_find(r->b, &r->peer, name, session);
+	if (!x && !n)
 		conn_error(r->conn, id, RPC_REFUSED, "%s", e.text);
+	else if (r->attached)
+		conn_error(r->conn, id, RPC_REFUSED, "this connection is attached already");
+	else if (n)
+		attach_ended(r, id, n);
+	else if (!x->pty)
+		conn_error(r->conn, id, RPC_REFUSED,
+			"%s has no terminal: it was started with pipes", x->info.name);
 	else
 		attach(r, id, x);
 }
@@ -495,7 +525,7 @@ static void do_sandbox(struct rpc_client *r, const char *id, struct args *p)
 		bad_params(r, id, "name");
 		return;
 	}
-	x = box_for_peer(r->b, &r->peer, name, &e);
+	x = box_for_peer(r->b, &r->peer, name, NULL, &e);
 	if (!x) {
 		conn_error(r->conn, id, RPC_REFUSED, "%s", e.text);
 		return;

@@ -58,10 +58,23 @@ struct box {
 	unsigned calls; /* calls that exist in any state */
 	uint64_t allowed, asked, denied;
 	struct pty *pty; /* owned, NULL: no terminal */
+	int foreground; /* whoever started it will attach at once */
 	struct rpc_client *attached; /* or NULL */
 	struct msg_ended end;
 	int end_sent; /* the session.end record is on its way */
 	int forget; /* its end is in the log: free it when nothing refers to it */
+};
+
+/* What a sandbox that has ended left on its terminal, for who attaches too late: a short command may be
+ * over before agentctl comes. Kept for 2 s; nothing else of the sandbox is, so its name is free. */
+struct ending {
+	TAILQ_ENTRY(ending) link; /* broker.endings */
+	struct broker *b;
+	uid_t uid;
+	char name[NAME_CAP], session[SESSION_CAP];
+	struct pty *pty; /* owned */
+	char *params; /* owned: of the notification `ended` */
+	struct event *timer; /* owned */
 };
 
 /* ---- tool.sock ---- */
@@ -166,6 +179,8 @@ struct broker {
 	struct journal *journal;
 	TAILQ_HEAD(, box) boxes;
 	unsigned nboxes;
+	TAILQ_HEAD(endings, ending) endings; /* owned; oldest first */
+	unsigned nendings;
 	TAILQ_HEAD(asks, ask) asks;
 	unsigned held;
 	size_t held_text;
@@ -186,17 +201,29 @@ struct broker {
 struct box *box_new(struct broker *b);
 void box_unref(struct box *x); /* frees it when it is to be forgotten and nothing refers to it */
 struct box *box_by_number(struct broker *b, uint64_t number);
-/* By "name" or "uid/name", as this peer may see it. NULL with *e: the same words whether it does not
- * exist or is another user's. */
-struct box *box_for_peer(
-	struct broker *b, const struct msg_peer *peer, const char *name, struct error *e);
+/* By "name" or "uid/name", as this peer may see it, and by its session when that is not NULL. NULL with
+ * *e: the same words whether it does not exist or is another user's. */
+struct box *box_for_peer(struct broker *b, const struct msg_peer *peer, const char *name,
+	const char *session, struct error *e);
 int peer_may(const struct msg_peer *peer, const struct box *x);
+int peer_may_uid(const struct msg_peer *peer, uid_t owner);
+/* "uid/name", or a name. *uid is -1 for a name alone, *base points into s. 0, or -1: neither. */
+int split_name(const char *s, int64_t *uid, const char **base);
 int box_name_live(struct broker *b, uid_t uid, const char *name);
 int boxes_started(void *ctx, struct wire_msg *m);
 int boxes_ended(void *ctx, struct wire_msg *m);
 int boxes_event(void *ctx, struct wire_msg *m);
 void boxes_retry(struct broker *b); /* what waits for a recorder */
 void boxes_free(struct broker *b);
+
+/* ---- endings.c ---- */
+/* Takes the terminal of a box that ends, with what it printed. params are the notification's. */
+void ending_keep(struct box *x, const char *params);
+/* The newest one as box_for_peer finds boxes, one's own first. NULL: none. */
+struct ending *ending_find(
+	struct broker *b, const struct msg_peer *peer, const char *name, const char *session);
+void ending_free(struct ending *n);
+void endings_free(struct broker *b);
 
 /* ---- planner.c ---- */
 int planner_run(void *ctx, struct wire_msg *m);

@@ -9,7 +9,7 @@ import struct
 import termios
 import time
 
-from agentd import wait_until
+from agentd import limit, wait_until
 
 
 class Terminal:
@@ -56,7 +56,12 @@ class Terminal:
     def wait(self, seconds=10):
         wait_until(lambda: (self.read(), self.proc.poll() is not None)[1], seconds,
                    f"end of agentctl; screen: {self.text!r}")
+        self.read(0)
         return self.proc.returncode
+
+    def close(self):
+        os.close(self.master)
+        os.close(self.slave)
 
 
 def test_terminal(inst):
@@ -145,3 +150,49 @@ def test_killed_on_a_terminal(inst):
     inst.ctl("kill", "web").ok()
     assert t.wait() == 137
     assert termios.tcgetattr(t.slave) == t.before
+
+
+@limit(150)
+def test_short_commands_keep_their_output(inst):
+    """150 commands that end at once on a terminal: each one's output arrives, and its exit code"""
+    lost = []
+    for i in range(150):
+        t = Terminal(inst, "run", "--name", "short", "--", "sh", "-c", f"echo hello-{i}; exit 7")
+        code = t.wait()
+        if code != 7 or f"hello-{i}\r\n" not in t.text:
+            lost.append((i, code, t.text))
+        t.close()
+    assert not lost, f"{len(lost)} of 150: {lost[:5]}"
+
+
+@limit(120)
+def test_long_output_of_short_commands(inst):
+    """What a command printed before and after agentctl joined it arrives whole, also when it is more
+    than what agentd keeps for terminals that nobody looks at"""
+    for lines in [5000] * 10 + [40000] * 10:
+        t = Terminal(inst, "run", "--", "seq", "1", str(lines))
+        assert t.wait() == 0
+        got = t.text.split()
+        assert got == [str(n) for n in range(1, lines + 1)], \
+            f"{len(got)} of {lines} lines, the first {got[:3]}, the last {got[-3:]}"
+        t.close()
+
+
+@limit(60)
+def test_end_in_the_broker_while_nobody_is_attached(inst):
+    """A detached command that has ended is not attached to a moment later under a new one's name"""
+    inst.write("one.sh", "echo from-one\n")
+    inst.write("two.sh", "echo from-two; read x; exit 5\n")
+    inst.ctl("run", "--detach", "--name", "web", "--", "sh", "one.sh").ok()
+    wait_until(lambda: not inst.running("web"), 10, "its end")
+    inst.ctl("run", "--detach", "--name", "web", "--", "sh", "two.sh").ok()
+    t = Terminal(inst, "attach", "web")
+    t.expect("from-two")
+    assert "from-one" not in t.text, t.text
+    t.type("x\r")
+    assert t.wait() == 5
+    inst.ctl("run", "--detach", "--name", "web", "--", "sh", "-c", "echo the-last; exit 6").ok()
+    wait_until(lambda: not inst.running("web"), 10, "its end")
+    t = Terminal(inst, "attach", "web")
+    assert t.wait() == 6, t.text
+    assert "the-last" in t.text
