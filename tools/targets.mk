@@ -76,6 +76,7 @@ build-fuzz/libfuzzed.a: $(FUZZ_OBJ)
 build-fuzz/%: tests/fuzz/%.c build-fuzz/libfuzzed.a
 	$(call say,FUZZ,$<)
 	$(Q)clang $(FUZZ_CFLAGS) -MMD -MP -MT $@ -MF $@.d -o $@ $< build-fuzz/libfuzzed.a $(TEST_LIBS)
+-include $(shell find build-fuzz -name '*.d' 2>/dev/null)
 fuzz-bins: $(FUZZ_BINS)
 fuzz:
 	@tools/deps build test fuzz
