@@ -384,6 +384,254 @@ START_TEST(who_is_attached_learns_the_end)
 }
 END_TEST
 
+static void expect_ended(int person, int code)
+{
+	json_t *o = rig_hear(person);
+
+	ck_assert_str_eq(json_string_value(json_object_get(o, "method")), "ended");
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(json_object_get(o, "params"), "code")), code);
+	json_decref(o);
+	ck_assert(rig_closed(person));
+	close(person);
+}
+
+/* An attach whose answer is followed by the replay alone; the rest of the stream stays unread. */
+static size_t attach_late(int person, const char *more, char *raw, size_t cap, int *fd)
+{
+	char line[256], first[4096];
+	size_t n = 0, nfds = 1;
+	json_t *o, *replay;
+
+	snprintf(line, sizeof line,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"attach\",\"params\":{\"name\":\"web\"%"
+		"s}}",
+		more);
+	rig_say(person, line);
+	*fd = -1;
+	for (uint64_t since = io_now_mono(); rig_waitable(since);) {
+		int got = -1;
+
+		nfds = 1;
+		if (io_recv_fds(person, first + n, 1, &got, &nfds, MSG_DONTWAIT) <= 0) {
+			rig_nap();
+			continue;
+		}
+		if (nfds)
+			*fd = got;
+		if (first[n++] == '\n')
+			break;
+	}
+	o = json_loadb(first, n, 0, NULL);
+	ck_assert_ptr_nonnull(o);
+	replay = json_object_get(json_object_get(o, "result"), "replay");
+	if (!replay) {
+		json_decref(o);
+		return SIZE_MAX;
+	}
+	n = (size_t)json_integer_value(replay);
+	json_decref(o);
+	ck_assert_uint_le(n, cap);
+	for (size_t at = 0; at < n;) {
+		ssize_t r = recv(person, raw + at, n - at, MSG_DONTWAIT);
+
+		if (r <= 0)
+			rig_nap();
+		else
+			at += (size_t)r;
+	}
+	return n;
+}
+
+START_TEST(who_attaches_a_moment_after_the_end_gets_the_output_and_the_end)
+{
+	int slave, master = open_pty(&slave), got, ann = rig_person(ANN, 0);
+	char raw[70000];
+
+	run_with_pty(master);
+	ck_assert_int_eq(io_write_all(slave, "hello", 5), 0);
+	close(slave);
+	end(7, 3, END_EXIT); /* all of it before the broker has looked */
+	rig_sup_next(MSG_END_RECORDED);
+	ck_assert(TAILQ_EMPTY(&rig.b->boxes));
+	ck_assert_uint_eq(attach_late(ann, "", raw, sizeof raw, &got), 5);
+	ck_assert_int_eq(memcmp(raw, "hello", 5), 0);
+	expect_ended(ann, 3);
+	ck_assert_int_ge(got, 0);
+	ck_assert_int_lt(read(got, raw, 1), 0);
+	ck_assert_int_eq(errno, EIO);
+	close(got);
+	/* Once. */
+	ann = rig_person(ANN, 0);
+	ck_assert_uint_eq(attach_late(ann, "", raw, sizeof raw, &got), SIZE_MAX);
+	close(ann);
+	close(master);
+}
+END_TEST
+
+START_TEST(more_than_the_ring_holds_waits_for_the_first_attach)
+{
+	int slave, master = open_pty(&slave), got, ann = rig_person(ANN, 0);
+	static char out[200000], in[200000];
+	size_t sent = 0, n;
+	ssize_t r;
+
+	for (size_t i = 0; i < sizeof out; i++)
+		out[i] = (char)('a' + i % 23);
+	run_with_pty(master);
+	ck_assert_int_eq(fcntl(slave, F_SETFL, O_NONBLOCK), 0);
+	for (uint64_t since = io_now_mono(); io_now_mono() - since < 100000000ull; rig_nap()) {
+		r = write(slave, out + sent, sizeof out - sent);
+		sent += r > 0 ? (size_t)r : 0;
+	}
+	ck_assert_uint_gt(sent, 65536); /* the ring and what the kernel holds */
+	ck_assert_uint_lt(sent, sizeof out);
+	close(slave);
+	end(7, 0, END_EXIT);
+	rig_sup_next(MSG_END_RECORDED);
+	n = attach_late(ann, "", in, sizeof in, &got);
+	expect_ended(ann, 0);
+	while ((r = read(got, in + n, sizeof in - n)) > 0)
+		n += (size_t)r;
+	ck_assert_uint_eq(n, sent);
+	ck_assert_int_eq(memcmp(in, out, n), 0);
+	close(got);
+	close(master);
+}
+END_TEST
+
+START_TEST(what_nobody_fetches_is_dropped_and_another_user_gets_none_of_it)
+{
+	int slave, master = open_pty(&slave), got, bob = rig_person(ANN + 1, 0), ann;
+	char raw[16];
+
+	run_with_pty(master);
+	ck_assert_int_eq(io_write_all(slave, "hello", 5), 0);
+	close(slave);
+	end(7, 3, END_EXIT);
+	rig_sup_next(MSG_END_RECORDED);
+	ck_assert_uint_eq(attach_late(bob, "", raw, sizeof raw, &got), SIZE_MAX);
+	ck_assert_uint_eq(rig.b->nendings, 1);
+	ann = rig_person(ANN, 0);
+	ck_assert_uint_eq(
+		attach_late(ann, ",\"session\":\"web.00000000\"", raw, sizeof raw, &got), SIZE_MAX);
+	rig_idle(2100);
+	ck_assert_uint_eq(rig.b->nendings, 0);
+	ck_assert_uint_eq(attach_late(ann, "", raw, sizeof raw, &got), SIZE_MAX);
+	close(ann);
+	close(bob);
+	close(master);
+}
+END_TEST
+
+START_TEST(the_name_of_one_that_ended_is_free_and_its_session_finds_it)
+{
+	int slave, master = open_pty(&slave), got, ann = rig_person(ANN, 0);
+	char raw[16], first[96];
+
+	run_with_pty(master);
+	snprintf(first, sizeof first, ",\"session\":\"%s\"",
+		plan_text(rig_plan(), rig_plan()->session));
+	ck_assert_int_eq(io_write_all(slave, "one", 3), 0);
+	close(slave);
+	end(7, 3, END_EXIT);
+	rig_sup_next(MSG_END_RECORDED);
+	master = open_pty(&slave);
+	run_with_pty(master); /* the same name and number */
+	ck_assert_int_eq(io_write_all(slave, "two", 3), 0);
+	rig_idle(5);
+	ck_assert_uint_eq(attach_late(ann, first, raw, sizeof raw, &got), 3);
+	ck_assert_int_eq(memcmp(raw, "one", 3), 0);
+	expect_ended(ann, 3);
+	close(got);
+	ann = rig_person(ANN, 0);
+	ck_assert_uint_eq(attach_late(ann, "", raw, sizeof raw, &got), 3);
+	ck_assert_int_eq(memcmp(raw, "two", 3), 0);
+	close(got);
+	close(ann);
+	close(slave);
+	close(master);
+}
+END_TEST
+
+START_TEST(endings_are_bounded)
+{
+	for (unsigned i = 0; i < 70; i++) {
+		int slave, master = open_pty(&slave);
+
+		run_with_pty(master);
+		close(slave);
+		end(7, 0, END_EXIT);
+		rig_sup_next(MSG_END_RECORDED);
+		close(master);
+	}
+	ck_assert_uint_le(rig.b->nendings, 64);
+}
+END_TEST
+
+START_TEST(a_replay_that_lost_its_beginning_starts_with_a_whole_line)
+{
+	int slave, master = open_pty(&slave), got, ann = rig_person(ANN, 0);
+	char raw[70000];
+	size_t n;
+
+	run_with_pty(master);
+	/* Somebody was there and left: from now on what does not fit is lost. */
+	json_decref(attach(ann, &got, raw, sizeof raw, &n));
+	close(got);
+	close(ann);
+	rig_idle(5);
+	ck_assert_int_eq(fcntl(slave, F_SETFL, O_NONBLOCK), 0);
+	for (int i = 0; i < 2000; i++) {
+		static const char line[] = "\033[31mthis line is a red one\033[m\n......";
+
+		for (size_t at = 0; at < sizeof line - 1;) {
+			ssize_t w = write(slave, line + at, sizeof line - 1 - at);
+
+			if (w < 0)
+				rig_nap();
+			else
+				at += (size_t)w;
+		}
+	}
+	rig_idle(30);
+	ann = rig_person(ANN, 0);
+	json_decref(attach(ann, &got, raw, sizeof raw, &n));
+	ck_assert_uint_gt(n, 65000);
+	ck_assert_int_eq(memcmp(raw, "......", 6), 0);
+	close(got);
+	close(ann);
+	close(slave);
+	close(master);
+}
+END_TEST
+
+START_TEST(a_terminal_that_floods_leaves_the_broker_to_others)
+{
+	int slave, master = open_pty(&slave), got, ann = rig_person(ANN, 0);
+	static char out[16384];
+	uint64_t total = 0;
+	char raw[70000];
+	size_t n;
+
+	run_with_pty(master);
+	json_decref(attach(ann, &got, raw, sizeof raw, &n));
+	close(got);
+	close(ann);
+	rig_idle(5);
+	ck_assert_int_eq(fcntl(slave, F_SETFL, O_NONBLOCK), 0);
+	for (uint64_t since = io_now_mono(); io_now_mono() - since < 300000000ull; rig_step()) {
+		ssize_t r = write(slave, out, sizeof out);
+
+		total += r > 0 ? (uint64_t)r : 0;
+	}
+	ck_assert_uint_lt(total, 6u << 20); /* 20 MB/s */
+	ck_assert_uint_gt(total, 1u << 20);
+	close(slave);
+	close(master);
+}
+END_TEST
+
 START_TEST(a_sandbox_without_a_terminal_cannot_be_attached)
 {
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
@@ -435,6 +683,13 @@ int main(void)
 	tcase_add_test(t, a_supervisor_that_breaks_the_protocol_is_left);
 	tcase_add_test(t, attach_gives_the_terminal_and_what_it_printed_before);
 	tcase_add_test(t, who_is_attached_learns_the_end);
+	tcase_add_test(t, who_attaches_a_moment_after_the_end_gets_the_output_and_the_end);
+	tcase_add_test(t, more_than_the_ring_holds_waits_for_the_first_attach);
+	tcase_add_test(t, what_nobody_fetches_is_dropped_and_another_user_gets_none_of_it);
+	tcase_add_test(t, the_name_of_one_that_ended_is_free_and_its_session_finds_it);
+	tcase_add_test(t, endings_are_bounded);
+	tcase_add_test(t, a_replay_that_lost_its_beginning_starts_with_a_whole_line);
+	tcase_add_test(t, a_terminal_that_floods_leaves_the_broker_to_others);
 	tcase_add_test(t, a_sandbox_without_a_terminal_cannot_be_attached);
 	tcase_add_test(t, status_says_whether_the_log_works);
 	suite_add_tcase(s, t);
