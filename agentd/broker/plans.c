@@ -246,17 +246,34 @@ static int holds_secrets(const char *path, const char *home)
 	return 0;
 }
 
+static int is_in_any(const char *path, const char *const *dirs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (is_below(path, dirs[i]))
+			return 1;
+	}
+	return 0;
+}
+
+/* A home of two or more components: /var is no user's, /var/lib/ann may be. */
+static int is_in_own_home(const char *path, const struct runreq *r)
+{
+	return r->home && strchr(r->home + 1, '/') && is_below(path, r->home);
+}
+
 /* What the user's PATH names in the real home, so that nvm, cargo and the like work. Left out: what the
- * system mounts give anyway, the workspace, and whatever holds the home or its secrets. */
+ * system mounts give anyway, what other users and services have below /var and /tmp, the workspace, and
+ * whatever holds the home or its secrets. */
 static int toolchain_ok(const char *path, const struct session *s, const struct runreq *r)
 {
-	static const char *const elsewhere[] = {"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc",
-		"/proc", "/sys", "/dev", "/run", "/tmp", "/var", "/boot"};
+	static const char *const system[] = {"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc",
+		"/proc", "/sys", "/dev", "/run", "/boot"};
+	static const char *const others[] = {"/tmp", "/var"};
 
-	for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
-		if (is_below(path, elsewhere[i]))
-			return 0;
-	}
+	if (is_in_any(path, system, sizeof system / sizeof *system))
+		return 0;
+	if (is_in_any(path, others, sizeof others / sizeof *others) && !is_in_own_home(path, r))
+		return 0;
 	if (is_below(path, s->workspace) || is_below(s->workspace, path) ||
 		is_below(s->home, path) || strcmp(path, "/") == 0)
 		return 0;

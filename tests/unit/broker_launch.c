@@ -231,6 +231,44 @@ START_TEST(mounts_come_from_policy_and_toolchains_never_hold_secrets)
 }
 END_TEST
 
+START_TEST(tools_below_the_users_home_are_shown_wherever_the_home_is)
+{
+	static const struct {
+		const char *home, *tool;
+		int shown;
+	} t[] = {
+		{"/var/lib/ann", "/var/lib/ann/.nvm/versions/node/v20", 1},
+		{"/var/tmp/ann", "/var/tmp/ann/.cargo/bin", 1},
+		{"/tmp/ann", "/tmp/ann/go/bin", 1},
+		{"/var/lib/ann", "/var/lib/bob/.nvm/versions/node/v20", 0},
+		{"/var/lib/ann", "/var/lib/annex/bin", 0},
+		{"/var/lib/ann", "/var/lib/ann", 0},
+		{"/var/lib/ann", "/var/lib", 0},
+		{"/var/lib/ann", "/var/lib/ann/.ssh/bin", 0},
+		{"/var/lib/ann", "/run/user/1000/fnm_multishells/1/bin", 0},
+		{"/tmp", "/tmp/x/bin", 0},
+		{"/var", "/var/lib/x/bin", 0}, /* no user's home */
+		{"/run/ann", "/run/ann/bin", 0}, /* the supervisor mounts nothing there */
+		{"/etc/ann", "/etc/ann/bin", 0},
+		{"/proc/1", "/proc/1/root/bin", 0},
+	};
+
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct request_writer w;
+		int shown;
+
+		request_begin(&w);
+		request_put_str(&w, REQ_WORKSPACE, "/srv/web");
+		request_put_str(&w, REQ_HOME, t[i].home);
+		request_put_str(&w, REQ_USER, "ann");
+		request_put_str(&w, REQ_ARG, "bash");
+		request_put_str(&w, REQ_TOOLCHAIN, t[i].tool);
+		shown = mount_at(launch(&w), PLAN_BIND_RO, t[i].tool) != NULL;
+		ck_assert_msg(shown == t[i].shown, "home %s, tool %s", t[i].home, t[i].tool);
+	}
+}
+END_TEST
+
 START_TEST(limits_come_from_policy)
 {
 	struct request_writer w;
@@ -497,6 +535,7 @@ int main(void)
 	tcase_add_test(t, a_name_is_made_of_the_workspace_and_the_agent);
 	tcase_add_test(t, claude_code_gets_a_hook_that_it_cannot_take_away);
 	tcase_add_test(t, mounts_come_from_policy_and_toolchains_never_hold_secrets);
+	tcase_add_test(t, tools_below_the_users_home_are_shown_wherever_the_home_is);
 	tcase_add_test(t, limits_come_from_policy);
 	tcase_add_test(t, a_repository_policy_needs_trust_and_loses_it_with_an_edit);
 	tcase_add_test(t, trust_is_listed_and_can_be_taken_back);
