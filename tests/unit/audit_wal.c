@@ -274,6 +274,8 @@ START_TEST(a_batch_torn_at_any_byte_is_set_aside_whole)
 		ck_assert_uint_eq(tlog_size(t), before + 20);
 		tlog_close(t);
 	}
+	free(batch);
+	free(torn);
 	free(f.p);
 }
 END_TEST
