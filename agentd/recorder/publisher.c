@@ -12,6 +12,7 @@
 #include "audit/publish.h"
 
 #define RETRY_S 1 /* after an error that may pass, such as a full disk */
+#define REST_NS 20000000
 
 struct publisher {
 	int logdir, wake_fd; /* the caller's */
@@ -69,6 +70,21 @@ static int idle(const struct publisher *p)
 	return p->want <= publish_size(p->publish) && !p->prepare && !p->retire;
 }
 
+/* At most fifty times a second: a crowd of short sessions must not keep a processor busy with it. */
+static void rest(struct publisher *p)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += REST_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	while (!p->stop && pthread_cond_timedwait(&p->cond, &p->lock, &until) != ETIMEDOUT)
+		;
+}
+
 /* Waits until there is something to do; after an error for a second at most. */
 static struct work next_work(struct publisher *p, int failed)
 {
@@ -78,6 +94,8 @@ static struct work next_work(struct publisher *p, int failed)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += RETRY_S;
 	pthread_mutex_lock(&p->lock);
+	if (!failed)
+		rest(p);
 	while (!p->stop && (failed || idle(p))) {
 		if (!failed)
 			pthread_cond_wait(&p->cond, &p->lock);
