@@ -1,6 +1,6 @@
 /* agentctl approvals, approve, deny: what agents wait for, and the human's answer. Text from an agent is
- * shown escaped, whole, and what the agent says about itself comes last and is marked: a phone screen
- * of 40 columns must be enough to judge. */
+ * shown escaped, whole or not at all (what is left out may be the part that matters), and what the agent
+ * says about itself comes last and is marked: a phone screen of 40 columns must be enough to judge. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +11,8 @@
 #include "agentctl/tools/tools.h"
 #include "common/cleanup.h"
 #include "common/escape.h"
+
+#define JUDGE_MAX 400 /* characters that a human reads before an answer in a listing */
 
 /* 1 when help was wanted, and printed. */
 static int help(int argc, char **argv, const char *text)
@@ -30,19 +32,55 @@ static const char *str(json_t *o, const char *key)
 	return s ? s : "";
 }
 
-/* A text that is not UTF-8 comes as {"b64": …}: shown as that. */
-static void print_safe(json_t *v)
+/* As it is shown, owned by the caller; NULL: it cannot be. A text that is not UTF-8 comes as
+ * {"b64": …} and is shown as that. */
+static char *safe_of(json_t *v)
 {
+	static const char prefix[] = "base64:";
 	json_t *b64 = json_object_get(v, "b64");
 	const char *s = json_string_value(b64 ? b64 : v);
-	cleanup_free char *safe = s ? malloc(ESCAPE_CAP(strlen(s))) : NULL;
+	size_t at = b64 ? sizeof prefix - 1 : 0;
+	char *safe = s ? malloc(at + ESCAPE_CAP(strlen(s))) : NULL;
 
-	if (!safe) {
-		printf("(cannot be shown)");
-		return;
+	if (!safe)
+		return NULL;
+	memcpy(safe, prefix, at);
+	escape_text(safe + at, ESCAPE_CAP(strlen(s)), s, strlen(s));
+	return safe;
+}
+
+static void print_safe(json_t *v)
+{
+	cleanup_free char *safe = safe_of(v);
+
+	printf("%s", safe ? safe : "(cannot be shown)");
+}
+
+/* Characters of UTF-8. */
+static size_t characters(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+/* Prints a text if it is short enough to judge. 1, or 0: something else was printed in its place. */
+static int print_short(json_t *v)
+{
+	cleanup_free char *safe = safe_of(v);
+	size_t n = safe ? characters(safe) : 0;
+
+	if (safe && n <= JUDGE_MAX) {
+		printf("%s", safe);
+		return 1;
 	}
-	escape_text(safe, ESCAPE_CAP(strlen(s)), s, strlen(s));
-	printf("%s%s", b64 ? "base64:" : "", safe);
+	if (safe)
+		printf("(%zu characters: too long to judge here)", n);
+	else
+		printf("(cannot be shown)");
+	return 0;
 }
 
 static void print_duration(json_int_t s)
@@ -61,9 +99,33 @@ static json_int_t number(json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
-static void print_approval(json_t *a)
+/* What the human can do. Who has not seen all of it may only refuse, or look. */
+static void print_answers(const char *id, int seen)
+{
+	if (seen)
+		printf("  agentctl approve %s\n", id);
+	else
+		printf("  agentctl approvals --full %s   (or --json) shows all of it\n", id);
+	printf("  agentctl deny %s\n", id);
+}
+
+static void print_says(json_t *says, int full)
+{
+	printf("  agent says (not verified): ");
+	if (full) {
+		printf("\"");
+		print_safe(says);
+		printf("\"");
+	} else {
+		(void)print_short(says);
+	}
+	printf("\n");
+}
+
+static void print_approval(json_t *a, int full)
 {
 	json_t *says = json_object_get(a, "agent_says");
+	int seen = 1;
 
 	printf("%s  ", str(a, "id"));
 	print_safe(json_object_get(a, "tool"));
@@ -72,7 +134,10 @@ static void print_approval(json_t *a)
 	printf(" (");
 	print_safe(json_object_get(a, "agent"));
 	printf(")\n  ");
-	print_safe(json_object_get(a, "text"));
+	if (full)
+		print_safe(json_object_get(a, "text"));
+	else
+		seen = print_short(json_object_get(a, "text"));
 	printf("\n  rule: ");
 	print_safe(json_object_get(a, "rule"));
 	if (*str(a, "reason")) {
@@ -86,12 +151,9 @@ static void print_approval(json_t *a)
 	if (number(a, "waiters") > 1)
 		printf(", %" JSON_INTEGER_FORMAT " calls wait", number(a, "waiters"));
 	printf("\n");
-	if (says) {
-		printf("  agent says (not verified): \"");
-		print_safe(says);
-		printf("\"\n");
-	}
-	printf("  agentctl approve %s\n  agentctl deny %s\n", str(a, "id"), str(a, "id"));
+	if (says)
+		print_says(says, full);
+	print_answers(str(a, "id"), seen);
 }
 
 /* All pages as one array. NULL with *e filled. */
@@ -132,8 +194,35 @@ static void print_all(json_t *all)
 	{
 		if (i)
 			printf("\n");
-		print_approval(a);
+		print_approval(a, 0);
 	}
+}
+
+/* One of them, whole. 0, or -1 with *e filled: it does not wait. */
+static int print_full(json_t *all, const char *id, struct error *e)
+{
+	char safe[ESCAPE_CAP(32)];
+	size_t i;
+	json_t *a;
+
+	json_array_foreach(all, i, a)
+	{
+		if (strcmp(str(a, "id"), id) == 0) {
+			print_approval(a, 1);
+			return 0;
+		}
+	}
+	escape_text(safe, sizeof safe, id, strlen(id));
+	return error_set(e, 0,
+		"no approval %s waits (it may have been answered or have timed out); see "
+		"`agentctl approvals`",
+		safe);
+}
+
+static void print_json(json_t *all)
+{
+	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
+	printf("\n");
 }
 
 static struct rpc *open_broker(struct error *e)
@@ -148,32 +237,35 @@ int tool_approvals(int argc, char **argv)
 	struct error e = {0};
 	struct rpc *r;
 	json_t *all;
-	int json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	int json = argc == 2 && strcmp(argv[1], "--json") == 0, shown = 0;
+	const char *full = argc == 3 && strcmp(argv[1], "--full") == 0 ? argv[2] : NULL;
 
 	if (help(argc, argv,
-		    "usage: agentctl approvals [--json]\n\n"
+		    "usage: agentctl approvals [--json | --full ID]\n\n"
 		    "Lists what agents wait for: the tool, the whole command, the rule that asks. "
-		    "Text "
-		    "of an\nagent is shown with every hidden character made visible; what the "
-		    "agent "
-		    "says about\nitself comes last and nobody has verified it.\n\n"
+		    "A command of\nmore than 400 characters is never shown in part: --full ID "
+		    "shows all of one, --json all\nof all. Text of an agent is shown with every "
+		    "hidden character made visible; what the agent\nsays about itself comes last "
+		    "and nobody has verified it.\n\n"
 		    "exit codes: 0; 1 refused; 125 agentd does not run\n"))
 		return TOOL_OK;
-	if (argc > 1 && !json)
-		return tool_usage("approvals", "unknown argument; known: --json");
+	if (argc == 2 && strcmp(argv[1], "--full") == 0)
+		return tool_usage("approvals", "which one? agentctl approvals --full ID");
+	if (argc > 1 && !json && !full)
+		return tool_usage("approvals", "unknown argument; known: --json, --full ID");
 	r = open_broker(&e);
 	all = r ? fetch(r, &e) : NULL;
 	rpc_close(r);
 	if (!all)
 		return tool_fail("approvals", &e);
-	if (json) {
-		json_dumpf(all, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
-		printf("\n");
-	} else {
+	if (json)
+		print_json(all);
+	else if (full)
+		shown = print_full(all, full, &e);
+	else
 		print_all(all);
-	}
 	json_decref(all);
-	return TOOL_OK;
+	return shown < 0 ? tool_fail("approvals", &e) : TOOL_OK;
 }
 
 /* ---- answering ---- */

@@ -66,8 +66,8 @@ static void close_ask(struct ask *a)
 {
 	TAILQ_REMOVE(&a->box->asks, a, of_box);
 	TAILQ_REMOVE(&a->box->b->asks, a, of_all);
-	a->box->held_text -= a->text_n;
-	a->box->b->held_text -= a->text_n;
+	a->box->held_text -= a->cost;
+	a->box->b->held_text -= a->cost;
 	evtimer_del(a->timer);
 }
 
@@ -369,10 +369,40 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* ---- holding ---- */
 
+/* What n bytes of UTF-8 become as a JSON string, at most. */
+static size_t quoted_max(const char *s, size_t n)
+{
+	size_t more = 2;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		more += c < 0x20 ? 5 : c == '"' || c == '\\';
+	}
+	return n + more;
+}
+
+/* How much of what the agent says about the call is kept. */
+static size_t says_n(const struct ask_new *n)
+{
+	return n->says ? text_cut(n->says, strlen(n->says), ASK_SAYS_MAX) : 0;
+}
+
+static size_t cost_of(const struct ask_new *n)
+{
+	return sizeof(struct ask) + n->text_n + says_n(n) + strlen(n->tool) + strlen(n->rule) +
+	       strlen(n->why);
+}
+
+/* An answer to `approvals` must hold at least one ask: one that is too long would hide all others. */
 static int room(const struct box *x, const struct ask_new *n, struct error *e)
 {
 	const struct broker *b = x->b;
+	size_t cost = cost_of(n);
 
+	if (quoted_max(n->text, n->text_n) > ASK_QUOTED_MAX)
+		return error_set(
+			e, 0, "it is too long for a human to judge. Do it in smaller steps.");
 	if (x->held >= b->cfg.pending_box)
 		return error_set(e, 0,
 			"%u calls of this sandbox wait for a human already. Wait for their answers "
@@ -380,7 +410,7 @@ static int room(const struct box *x, const struct ask_new *n, struct error *e)
 			x->held);
 	if (b->held >= b->cfg.pending_all)
 		return error_set(e, 0, "too many calls on this machine wait for a human already.");
-	if (x->held_text + n->text_n > ASK_TEXT_BOX || b->held_text + n->text_n > ASK_TEXT_ALL)
+	if (x->held_text + cost > ASK_TEXT_BOX || b->held_text + cost > ASK_TEXT_ALL)
 		return error_set(e, 0, "the waiting calls are too large to be kept.");
 	return 0;
 }
@@ -397,7 +427,7 @@ static struct ask *new_ask(struct box *x, const struct ask_new *n)
 	memcpy(a->digest, n->digest, sizeof a->digest);
 	a->tool = strdup(n->tool);
 	a->text = malloc(n->text_n + 1);
-	a->says = n->says ? strdup(n->says) : NULL;
+	a->says = n->says ? strndup(n->says, says_n(n)) : NULL;
 	a->rule = strdup(n->rule);
 	a->why = strdup(n->why);
 	a->timer = evtimer_new(x->b->base, on_timer, a);
@@ -407,6 +437,7 @@ static struct ask *new_ask(struct box *x, const struct ask_new *n)
 	}
 	memcpy(a->text, n->text, n->text_n + 1);
 	a->text_n = n->text_n;
+	a->cost = cost_of(n);
 	policy_approvals(x->session->policy, &pa);
 	a->asked_ns = io_now_boot();
 	a->expires_ns = a->asked_ns + (uint64_t)pa.timeout_s * 1000000000;
@@ -414,8 +445,8 @@ static struct ask *new_ask(struct box *x, const struct ask_new *n)
 	make_id(x->b, a->id);
 	TAILQ_INSERT_TAIL(&x->asks, a, of_box);
 	TAILQ_INSERT_TAIL(&x->b->asks, a, of_all);
-	x->held_text += a->text_n;
-	x->b->held_text += a->text_n;
+	x->held_text += a->cost;
+	x->b->held_text += a->cost;
 	arm(a);
 	return a;
 }

@@ -13,7 +13,10 @@
 #include "agentd/broker/calls.h"
 #include "agentd/broker/records.h"
 #include "common/cleanup.h"
+#include "common/io.h"
 
+#define ACCEPT_NS \
+	20000u /* what a connection costs in the kernel and the loop, beside what is measured */
 #define CANCELLED "The call was cancelled before anybody answered, so it was not run."
 
 /* ---- a call's life ---- */
@@ -185,6 +188,11 @@ static void add_leaf(struct call_scratch *s, const json_t *v, enum action_type t
 
 	if (s->n >= ACTION_ARGS_MAX) {
 		s->fault = "not canonical: too many values in one call";
+		return;
+	}
+	/* Each value has the keys above it in its pointer: a few long ones become gigabytes. */
+	if (s->path.n > ACTION_POINTER_MAX) {
+		s->fault = "not canonical: the keys above a value are too long";
 		return;
 	}
 	memset(a, 0, sizeof *a);
@@ -754,23 +762,39 @@ static void take_client(struct box *x, int fd)
 	TAILQ_INSERT_TAIL(&x->clients, cl, link);
 }
 
+static void on_resumed(struct conn_group *g)
+{
+	struct box *x = g->owner;
+
+	if (x->acceptable)
+		event_add(x->acceptable, NULL);
+}
+
+/* Connecting costs time like calling: it is taken from the sandbox's share. */
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct box *x = arg;
+	uint64_t since = io_now_mono();
+	int c = 0;
 
 	(void)what;
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < 16 && c >= 0 && conn_group_may(&x->tools); i++) {
 		/* cppcheck-suppress nullPointer; accept(2) allows both to be NULL */
-		int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (c < 0)
-			return;
-		take_client(x, c);
+		c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (c >= 0)
+			take_client(x, c);
+		else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			conn_group_tire(&x->tools); /* out of descriptors: not at once again */
+		since -= ACCEPT_NS;
+		conn_group_charge(&x->tools, &since);
 	}
+	if (!conn_group_may(&x->tools))
+		event_del(x->acceptable);
 }
 
 int calls_listen(struct box *x)
 {
+	x->tools.resumed = on_resumed;
 	x->acceptable = event_new(x->b->base, x->listener, EV_READ | EV_PERSIST, on_acceptable, x);
 	if (!x->acceptable || evutil_make_socket_nonblocking(x->listener) < 0)
 		return -1;

@@ -18,6 +18,7 @@
 #define OUT_PAUSE    65536u /* unread answers: above this the connection is not read */
 #define TIME_BURST   10000000ll /* ns a group may use at once */
 #define TIME_PERCENT 75 /* share of the broker's time in the long run */
+#define TIRED        100000000ll /* ns */
 
 static void run(struct conn *c, const char *data, size_t n);
 
@@ -40,6 +41,8 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (g->resumed)
+		g->resumed(g);
 	/* Those that get no turn come back to the end of the list: each gets one in time. */
 	for (unsigned left = g->conns; left && (c = TAILQ_FIRST(&g->paused)); left--) {
 		TAILQ_REMOVE(&g->paused, c, paused_link);
@@ -54,10 +57,12 @@ static void reap(struct conn_group *g);
 static void on_reap(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn_group *g = arg;
+	uint64_t since = io_now_mono();
 
 	(void)fd;
 	(void)what;
 	reap(g);
+	conn_group_charge(g, &since);
 	if (!g->conns && g->emptied)
 		g->emptied(g); /* may free the group */
 }
@@ -91,10 +96,21 @@ void conn_group_done(struct conn_group *g)
 	g->resume = g->reap = NULL;
 }
 
-/* 1 when the group may go on now; else the connection waits for its turn. */
-static int may_run(struct conn *c)
+void conn_group_charge(struct conn_group *g, uint64_t *since_ns)
 {
-	struct conn_group *g = c->group;
+	uint64_t now = io_now_mono();
+
+	g->time_ns -= (int64_t)(now - *since_ns);
+	*since_ns = now;
+}
+
+void conn_group_tire(struct conn_group *g)
+{
+	g->time_ns = -TIRED;
+}
+
+int conn_group_may(struct conn_group *g)
+{
 	struct timeval tv;
 	int64_t wait;
 
@@ -102,16 +118,24 @@ static int may_run(struct conn *c)
 		refill(g);
 	if (g->time_ns > 0)
 		return 1;
-	if (!c->waiting) {
-		c->waiting = 1;
-		TAILQ_INSERT_TAIL(&g->paused, c, paused_link);
-		event_del(c->readable);
-	}
 	if (!evtimer_pending(g->resume, NULL)) {
 		wait = (-g->time_ns + 1000000) / 1000 * 100 / TIME_PERCENT; /* µs */
 		tv.tv_sec = wait / 1000000;
 		tv.tv_usec = wait % 1000000;
 		evtimer_add(g->resume, &tv);
+	}
+	return 0;
+}
+
+/* 1 when the connection may go on now; else it waits for its turn. */
+static int may_run(struct conn *c)
+{
+	if (conn_group_may(c->group))
+		return 1;
+	if (!c->waiting) {
+		c->waiting = 1;
+		TAILQ_INSERT_TAIL(&c->group->paused, c, paused_link);
+		event_del(c->readable);
 	}
 	return 0;
 }
@@ -482,15 +506,6 @@ static void take_line(struct conn *c, const char *s, size_t n)
 	json_decref(req);
 }
 
-/* Takes the time since *since from the group's share. */
-static void charge(struct conn_group *g, uint64_t *since)
-{
-	uint64_t now = io_now_mono();
-
-	g->time_ns -= (int64_t)(now - *since);
-	*since = now;
-}
-
 /* Handles the complete lines in data while it may; the number of bytes used. */
 static size_t take_lines(struct conn *c, const char *data, size_t n, uint64_t *since)
 {
@@ -504,7 +519,7 @@ static size_t take_lines(struct conn *c, const char *data, size_t n, uint64_t *s
 		if (len)
 			take_line(c, data + used, len);
 		used += len + 1;
-		charge(c->group, since);
+		conn_group_charge(c->group, since);
 	}
 	return used;
 }
@@ -555,19 +570,27 @@ static void run(struct conn *c, const char *data, size_t n)
 		else if (is_stalled(c))
 			event_del(c->readable);
 	}
-	charge(c->group, &since);
+	conn_group_charge(c->group, &since);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	static char buf[READ_SIZE]; /* scratch: what is left over goes to c->in */
 	struct conn *c = arg;
+	struct conn_group *g = c->group;
+	uint64_t since = io_now_mono();
 	ssize_t r;
 
 	(void)what;
 	if (!may_run(c))
 		return;
+	/* What is whole goes first: a client may say more than its buffer holds, but not at once. */
+	if (c->in_n && memchr(c->in, '\n', c->in_n)) {
+		run(c, NULL, 0);
+		return;
+	}
 	r = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
+	conn_group_charge(g, &since);
 	if (r > 0)
 		run(c, buf, (size_t)r);
 	else if (r < 0 && (errno == EAGAIN || errno == EINTR))

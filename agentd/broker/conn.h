@@ -36,7 +36,8 @@ struct conn_group {
 	TAILQ_HEAD(, conn)
 	dead; /* conn.link: to be freed when no function looks at them any more */
 	void (*emptied)(struct conn_group *g); /* the last connection was freed; may be NULL */
-	void *owner; /* for emptied */
+	void (*resumed)(struct conn_group *g); /* it has time again; may be NULL */
+	void *owner; /* for both */
 	TAILQ_HEAD(, conn) paused; /* conn.paused_link */
 	int64_t time_ns; /* share of time left; below 0: the group waits */
 	uint64_t refilled_ns;
@@ -72,6 +73,12 @@ struct conn {
 
 int conn_group_init(
 	struct conn_group *g, struct event_base *base, unsigned conns_max, size_t held_max);
+/* 1 while the group has time left. Else 0, and resumed is called when it has again. */
+int conn_group_may(struct conn_group *g);
+/* Takes the time since *since_ns (io_now_mono; moved on) from the group's share. */
+void conn_group_charge(struct conn_group *g, uint64_t *since_ns);
+/* The group waits for a while, whatever it has left. */
+void conn_group_tire(struct conn_group *g);
 /* All its connections must have been closed. */
 void conn_group_done(struct conn_group *g);
 

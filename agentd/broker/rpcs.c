@@ -159,12 +159,18 @@ static void do_approvals(struct rpc_client *r, const char *id, struct args *p)
 	a = a ? TAILQ_NEXT(a, of_all) : TAILQ_FIRST(&r->b->asks);
 	text_add(&t, "{\"approvals\":[");
 	for (; a && t.n < PAGE_MAX; a = TAILQ_NEXT(a, of_all)) {
+		size_t mark = t.n;
+
 		if (!peer_may(&r->peer, a->box))
 			continue;
 		if (!first)
 			text_put(&t, ",", 1);
-		first = 0;
 		put_ask(&t, a);
+		if (!first && t.n > PAGE_MAX) { /* a large one has a page of its own */
+			t.n = mark;
+			break;
+		}
+		first = 0;
 	}
 	while (a && !peer_may(&r->peer, a->box))
 		a = TAILQ_NEXT(a, of_all);

@@ -16,13 +16,15 @@
 #include "agentd/broker/session.h"
 #include "common/msg.h"
 
-#define TOOL_HELD_MAX (8u << 20) /* bytes in the buffers of one sandbox's connections */
-#define ASK_TEXT_BOX  (4u << 20) /* bytes of held calls' text of one sandbox */
-#define ASK_TEXT_ALL  (64u << 20)
-#define GRANTS_MAX    256u /* of one sandbox */
-#define BOXES_MAX     4096u
-#define OWED_MAX      20000u
-#define AGENT_TMP     "/tmp"
+#define TOOL_HELD_MAX  (8u << 20) /* bytes in the buffers of one sandbox's connections */
+#define ASK_TEXT_BOX   (4u << 20) /* bytes of held calls' text of one sandbox */
+#define ASK_TEXT_ALL   (64u << 20)
+#define ASK_QUOTED_MAX (512u << 10) /* bytes of one call's text as JSON; an answer holds 1 MiB */
+#define ASK_SAYS_MAX   4096u /* bytes of an agent's own words that are kept for the human */
+#define GRANTS_MAX     256u /* of one sandbox */
+#define BOXES_MAX      4096u
+#define OWED_MAX       20000u
+#define AGENT_TMP      "/tmp"
 
 struct broker;
 
@@ -119,6 +121,7 @@ struct ask {
 	char digest[65];
 	char *tool, *text, *says, *rule, *why; /* owned; says may be NULL */
 	size_t text_n;
+	size_t cost; /* what it counts for in held_text */
 	uint64_t asked_ns, expires_ns; /* CLOCK_BOOTTIME: a suspended machine does not stop it */
 	uint64_t expires_real; /* the same moment, CLOCK_REALTIME seconds */
 	struct event *timer; /* owned: the next progress notification or the end */

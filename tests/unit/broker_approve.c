@@ -420,6 +420,72 @@ START_TEST(the_approval_waits_for_its_record_too)
 }
 END_TEST
 
+/* authorize with one string of n bytes as the command (or as why), all of it c. */
+static char *long_call(const char *c, size_t n, int why)
+{
+	static char line[1100000];
+	size_t at = (size_t)snprintf(line, sizeof line,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"authorize\",\"params\":{\"kind\":"
+		"\"tool\","
+		"\"tool\":\"Bash\",\"input\":{\"command\":\"ls%s",
+		why ? "\"},\"why\":\"" : "");
+
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(line + at, sizeof line - at, "%s", c);
+	snprintf(line + at, sizeof line - at, why ? "\"}}" : "\"}}}");
+	return line;
+}
+
+START_TEST(what_is_too_long_for_a_human_is_denied_and_hides_nothing)
+{
+	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
+	static const struct {
+		const char *c;
+		size_t n;
+		int why;
+	} t[] = {{"a", 1000000, 0}, {"\\\"", 500000, 0}, {"\\u0001", 170000, 0}};
+	json_t *o;
+
+	for (size_t i = 0; i < 3; i++) {
+		o = rig_ask(fd, long_call(t[i].c, t[i].n, t[i].why));
+		ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
+		ck_assert_ptr_nonnull(strstr(rig_str(o, "result", "reason"), "too long"));
+		json_decref(o);
+	}
+	/* The largest that are kept: each is listed. */
+	rig_say(fd, long_call("\\\"", 120000, 0));
+	json_decref(rig_hear(fd));
+	rig_say(fd, long_call("b", 250000, 0));
+	json_decref(rig_hear(fd));
+	ck_assert_str_ne(rig_pending(ann), "");
+	close(ann);
+	close(fd);
+}
+END_TEST
+
+START_TEST(the_agents_words_are_kept_short_and_counted)
+{
+	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
+	json_t *o, *says;
+
+	rig_say(fd, long_call("w", 900000, 1));
+	json_decref(rig_hear(fd));
+	ck_assert_uint_lt(rig.b->held_text, 20000);
+	o = rig_ask(ann, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"approvals\"}");
+	says = json_object_get(
+		json_array_get(json_object_get(json_object_get(o, "result"), "approvals"), 0),
+		"agent_says");
+	ck_assert_uint_gt(json_string_length(says), 4000);
+	ck_assert_uint_lt(json_string_length(says), 20000);
+	ck_assert_uint_gt(rig.b->held_text, json_string_length(says));
+	json_decref(o);
+	close(ann);
+	close(fd);
+	rig_idle(5);
+	ck_assert_uint_eq(rig.b->held_text, 0);
+}
+END_TEST
+
 START_TEST(held_calls_of_one_sandbox_are_limited)
 {
 	int fd, n = 0;
@@ -469,6 +535,8 @@ int main(void)
 	tcase_add_test(t, an_approval_that_cannot_be_recorded_allows_nothing);
 	tcase_add_test(t, the_approval_waits_for_its_record_too);
 	tcase_add_test(t, held_calls_of_one_sandbox_are_limited);
+	tcase_add_test(t, what_is_too_long_for_a_human_is_denied_and_hides_nothing);
+	tcase_add_test(t, the_agents_words_are_kept_short_and_counted);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -1,4 +1,10 @@
 /* Decisions over tool.sock: allow, deny, ask; what is recorded; what cannot be recorded. */
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
 #include "tests/unit/broker_rig.h"
 
 START_TEST(a_call_that_policy_allows_is_allowed_and_in_the_log)
@@ -382,6 +388,86 @@ START_TEST(a_client_that_reads_nothing_costs_others_nothing)
 }
 END_TEST
 
+START_TEST(a_small_call_does_not_make_the_broker_use_much_memory)
+{
+	int fd = rig_box("web", 1000, 7, "");
+	static char line[1000000];
+	size_t at = (size_t)snprintf(line, sizeof line,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"authorize\",\"params\":{\"kind\":"
+		"\"tool\","
+		"\"tool\":\"Fetch\",\"input\":{\"");
+	struct rusage before, after;
+	json_t *o;
+
+	/* One very long key with thousands of values below it: each of them has it in its pointer. */
+	memset(line + at, 'k', 900000);
+	at += 900000;
+	at += (size_t)snprintf(line + at, sizeof line - at, "\":[0");
+	for (int i = 0; i < 4000; i++)
+		at += (size_t)snprintf(line + at, sizeof line - at, ",0");
+	snprintf(line + at, sizeof line - at, "]}}}");
+	getrusage(RUSAGE_SELF, &before);
+	o = rig_ask(fd, line);
+	getrusage(RUSAGE_SELF, &after);
+	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
+	json_decref(o);
+	ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 64 << 10); /* KiB */
+	close(fd);
+}
+END_TEST
+
+/* An agent that does nothing but connect and leave. */
+static pid_t start_connecting(const char *path)
+{
+	pid_t pid = fork();
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	ck_assert_int_ge(pid, 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+	for (;;) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		(void)connect(fd, (struct sockaddr *)&a, sizeof a);
+		close(fd);
+	}
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+START_TEST(a_sandbox_that_connects_without_end_leaves_the_broker_to_others)
+{
+	struct request_writer w;
+	uint64_t cpu, begin;
+	pid_t child;
+
+	rig_request(&w, "web");
+	rig_put_doc(&w, DOC_CLI, "/home/ann/p.yaml", RIG_POLICY);
+	ck_assert_int_eq(rig_run_as(&w, 1000, 7), 1);
+	child = start_connecting(rig_started(7, 1000, getuid(), 0, -1));
+	cpu = cpu_ns();
+	begin = io_now_mono();
+	while (io_now_mono() - begin < 500000000ull) {
+		struct timeval tv = {.tv_usec = 20000};
+
+		event_base_loopexit(rig.base, &tv);
+		event_base_dispatch(rig.base);
+	}
+	cpu = cpu_ns() - cpu;
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	ck_assert_uint_lt(cpu, 430000000u);
+}
+END_TEST
+
 START_TEST(another_uid_than_the_agents_gets_no_connection)
 {
 	struct request_writer w;
@@ -422,6 +508,8 @@ int main(void)
 	tcase_add_test(t, a_hook_event_that_cannot_be_read_is_a_deny);
 	tcase_add_test(t, a_client_that_reads_nothing_costs_others_nothing);
 	tcase_add_test(t, another_uid_than_the_agents_gets_no_connection);
+	tcase_add_test(t, a_small_call_does_not_make_the_broker_use_much_memory);
+	tcase_add_test(t, a_sandbox_that_connects_without_end_leaves_the_broker_to_others);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
