@@ -23,10 +23,12 @@ void ending_free(struct ending *n)
 
 void endings_free(struct broker *b)
 {
-	struct ending *n;
+	struct ending *n, *next;
 
-	while ((n = TAILQ_FIRST(&b->endings)))
+	for (n = TAILQ_FIRST(&b->endings); n; n = next) {
+		next = TAILQ_NEXT(n, link);
 		ending_free(n);
+	}
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

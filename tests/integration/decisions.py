@@ -57,6 +57,12 @@ def call(p, method, params=None):
     return answer_of(p)
 
 
+def send(p, params):
+    """Sends an authorize whose answer is read later."""
+    p.stdin.write(json.dumps({"method": "authorize", "params": params}).encode() + b"\n")
+    p.stdin.flush()
+
+
 def answer_of(p):
     notes = []
     while True:
@@ -277,14 +283,13 @@ def test_agent_text_is_escaped(inst):
 
 
 def test_a_call_too_long_to_judge(inst):
-    """A command over 400 characters is never shown in part: the listing says so, --full shows it all"""
+    """A command over 400 characters is never shown in part; --full shows all of it"""
     p = session(inst)
     short, long = "touch " + "s" * 394, "touch " + "l" * 394 + "; rm -rf ~"
     client2 = session(inst, "other")
     for client, command, says in ((p, short, "x"), (client2, long, "y" * 3000)):
         params = {**tool(command), "why": says}
-        client.stdin.write(json.dumps({"method": "authorize", "params": params}).encode() + b"\n")
-        client.stdin.flush()
+        send(client, params)
     items = wait_until(lambda: (lambda a: a if len(a) == 2 else None)(inst.approvals()), 10, "both")
     ids = {item["text"]: item["id"] for item in items}
     assert set(ids) == {short, long}, "JSON is complete"
@@ -292,7 +297,8 @@ def test_a_call_too_long_to_judge(inst):
     assert short in listing and f"agentctl approve {ids[short]}" in listing, listing
     assert "lll" not in listing and "too long to judge here" in listing, listing
     assert f"agentctl approvals --full {ids[long]}" in listing, listing
-    assert f"agentctl approve {ids[long]}" not in listing and f"agentctl deny {ids[long]}" in listing
+    assert f"agentctl deny {ids[long]}" in listing, listing
+    assert f"agentctl approve {ids[long]}" not in listing, listing
     assert "y" * 401 not in listing and "3000 characters" in listing, listing
     full = inst.ctl("approvals", "--full", ids[long]).ok().out
     assert long in full and "y" * 3000 in full and f"agentctl approve {ids[long]}" in full, full
@@ -304,15 +310,13 @@ def test_a_call_too_long_to_judge(inst):
 
 
 def test_an_agent_cannot_hide_questions_behind_huge_ones(inst):
-    """A call of a mebibyte of quotes or control characters does not keep the others from the user"""
+    """A call of a mebibyte does not keep the other questions from the user"""
     p = session(inst)
     other = session(inst, "other")
-    other.stdin.write(json.dumps({"method": "authorize", "params": tool("touch x")}).encode() + b"\n")
-    other.stdin.flush()
+    send(other, tool("touch x"))
     held(inst)
     for evil in ("touch " + "\x01" * 170000, "touch " + '"' * 500000, "touch " + "a" * 1000000):
-        p.stdin.write(json.dumps({"method": "authorize", "params": tool(evil)}).encode() + b"\n")
-        p.stdin.flush()
+        send(p, tool(evil))
         time.sleep(0.3)
         assert "touch x" in inst.ctl("approvals").ok().out
         assert [a for a in inst.approvals() if a["text"] == "touch x"]

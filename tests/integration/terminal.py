@@ -157,7 +157,8 @@ def test_short_commands_keep_their_output(inst):
     """150 commands that end at once on a terminal: each one's output arrives, and its exit code"""
     lost = []
     for i in range(150):
-        t = Terminal(inst, "run", "--name", "short", "--", "sh", "-c", f"echo hello-{i}; exit 7")
+        script = f"echo hello-{i}; exit 7"
+        t = Terminal(inst, "run", "--name", "short", "--", "sh", "-c", script)
         code = t.wait()
         if code != 7 or f"hello-{i}\r\n" not in t.text:
             lost.append((i, code, t.text))
@@ -167,8 +168,7 @@ def test_short_commands_keep_their_output(inst):
 
 @limit(120)
 def test_long_output_of_short_commands(inst):
-    """What a command printed before and after agentctl joined it arrives whole, also when it is more
-    than what agentd keeps for terminals that nobody looks at"""
+    """What a command printed before and after agentctl joined it arrives whole, however much"""
     for lines in [5000] * 10 + [40000] * 10:
         t = Terminal(inst, "run", "--", "seq", "1", str(lines))
         assert t.wait() == 0
