@@ -369,7 +369,8 @@ static void limit_resources(const struct enter *x)
 	/* Raising the hard limit needs CAP_SYS_RESOURCE, which not every host leaves to root. */
 	if (getrlimit(RLIMIT_NOFILE, &now) == 0 && nofile.rlim_max > now.rlim_max)
 		nofile.rlim_cur = nofile.rlim_max = now.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &nofile) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+	if (setrlimit(RLIMIT_NOFILE, &nofile) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+		setpriority(PRIO_PROCESS, 0, 0) < 0)
 		give_up(x, "cannot set resource limits");
 }
 
