@@ -31,6 +31,9 @@
 #define TOP_MAX 16
 
 struct tops { /* top-level directories that are this sandbox's own */
+	dev_t own[TOP_MAX +
+		  1]; /* the tmpfs that this launch made: only there may root make anything */
+	int nown;
 	char name[TOP_MAX][64];
 	int is_tmpfs[TOP_MAX]; /* 0: a tree of the request is mounted right there */
 	int n;
@@ -143,6 +146,15 @@ static void fill_var(const struct enter *x)
 		give_up(x, "cannot make /var");
 }
 
+static void note_own(const struct enter *x, struct tops *t, const char *at)
+{
+	struct stat st;
+
+	if (stat(at, &st) < 0 || t->nown == TOP_MAX + 1)
+		give_up(x, "cannot examine %s", at);
+	t->own[t->nown++] = st.st_dev;
+}
+
 /* Gives the top-level directory of path a tmpfs of this sandbox's own, once. */
 static void own_top(const struct enter *x, struct tops *t, const char *path)
 {
@@ -166,34 +178,58 @@ static void own_top(const struct enter *x, struct tops *t, const char *path)
 	if (!strcmp(at, path))
 		return;
 	mount_tmpfs(x, at, 0, "mode=755,size=1m,nr_inodes=4k");
+	note_own(x, t, at);
 	if (!strcmp(top, "var"))
 		fill_var(x);
 }
 
-/* Makes the directories above path, and path itself as a directory or an empty file. */
-static void make_mount_point(const struct enter *x, const char *path, int file)
+static int is_own(const struct tops *t, int dir)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) < 0)
+		return 0;
+	for (int i = 0; i < t->nown; i++) {
+		if (t->own[i] == st.st_dev)
+			return 1;
+	}
+	return 0;
+}
+
+/* Makes the directories above path, and path itself as a directory or an empty file. Each step goes on
+ * from a descriptor and follows no link. */
+static void make_mount_point(
+	const struct enter *x, const struct tops *t, const char *path, int file)
 {
 	char p[PLAN_PATH_MAX + 1];
-	int fd;
+	int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	snprintf(p, sizeof p, "%s", path);
-	for (char *s = p + 1; *s; s++) {
-		if (*s != '/')
-			continue;
-		*s = 0;
-		if (mkdir(p, 0755) < 0 && errno != EEXIST)
-			give_up(x, "cannot make %s as a place to mount", p);
-		*s = '/';
+	for (char *s = p + 1, *next; dir >= 0; s = next) {
+		size_t n = strcspn(s, "/");
+		int last = !s[n], down;
+
+		next = s + n + 1;
+		s[n] = 0;
+		down = sys_openat2(dir, s, O_PATH | O_CLOEXEC | O_NOFOLLOW, 0, RESOLVE_NO_SYMLINKS);
+		if (down < 0 && errno == ENOENT && is_own(t, dir)) {
+			int r = last && file ? mknodat(dir, s, S_IFREG | 0444, 0)
+					     : mkdirat(dir, s, 0755);
+
+			if (r == 0)
+				down = sys_openat2(dir, s, O_PATH | O_CLOEXEC | O_NOFOLLOW, 0,
+					RESOLVE_NO_SYMLINKS);
+		}
+		if (down < 0)
+			give_up(x, "cannot make %s as a place to mount", path);
+		close(dir);
+		dir = down;
+		if (last)
+			break;
 	}
-	if (!file) {
-		if (mkdir(p, 0755) < 0 && errno != EEXIST)
-			give_up(x, "cannot make %s as a place to mount", p);
-		return;
-	}
-	fd = open(p, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0444);
-	if (fd < 0)
-		give_up(x, "cannot make %s as a place to mount", p);
-	close(fd);
+	if (dir < 0)
+		give_up(x, "cannot make %s as a place to mount", path);
+	close(dir);
 }
 
 /* The mount point, looked up without following a single symbolic link: HOME and workspace are the
@@ -238,7 +274,7 @@ static void mount_trees(const struct enter *x, struct tops *t)
 
 		own_top(x, t, dst);
 		if (m->flags & SPAWN_M_MKDIR)
-			make_mount_point(x, dst, m->flags & SPAWN_M_FILE);
+			make_mount_point(x, t, dst, m->flags & SPAWN_M_FILE);
 		tree = tree_for(x, m, m->flags & SPAWN_M_HIDE ? -1 : x->fds[next++]);
 		at = open_mount_point(x, dst);
 		if (move_mount(tree, "", at, "",
@@ -299,6 +335,7 @@ static void build_root(const struct enter *x)
 	struct tops t = {.n = 0};
 
 	mount_kernel_filesystems(x);
+	note_own(x, &t, "/tmp");
 	mount_trees(x, &t);
 	if (mkdir("/run/agentd", 0755) < 0 ||
 		symlink("/.agentd/agentctl", "/run/agentd/agentctl") < 0)

@@ -123,11 +123,16 @@ static int open_source(const char *src, int writable, const struct creds *user,
 	int ok;
 
 	creds_enter(user);
-	fd = open(src, O_PATH | O_CLOEXEC);
+	/* No link anywhere: an agent may have planted one in a workspace, and the links of /proc lead into
+	 * other users' processes. */
+	fd = sys_openat2(AT_FDCWD, src, O_PATH | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
 	ok = fd < 0 ? -1
 		    : sys_faccessat2(
 			      fd, "", writable ? R_OK | W_OK : R_OK, AT_EMPTY_PATH | AT_EACCESS);
 	creds_leave();
+	if (fd < 0 && errno == ELOOP)
+		return error_set(e, ELOOP,
+			"%s leads through a symbolic link: name the place it leads to", src);
 	if (fd < 0 || ok < 0)
 		return error_set(e, errno, "cannot open %s with the user's rights", src);
 	if (source_ok(fd, src, paths, e) < 0)
@@ -198,12 +203,8 @@ static int make_in_home(
 		r = dir < 0 ? -1 : 0;
 		if (!r && (keep == '/' || !file))
 			r = mkdirat(dir, base, 0755) < 0 && errno != EEXIST ? -1 : 0;
-		else if (!r) {
-			int f = openat(
-				dir, base, O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
-
-			r = f < 0 ? -1 : close(f);
-		}
+		else if (!r) /* never opened: what an agent left there may block */
+			r = mknodat(dir, base, S_IFREG | 0644, 0) < 0 && errno != EEXIST ? -1 : 0;
 		err = errno;
 		*s = keep;
 		if (r || !keep)
@@ -317,7 +318,8 @@ static int add_bind(struct builder *b, const struct plan_mount *m)
 	fd = open_source(src, writable, b->user, b->paths, b->e);
 	if (fd < 0)
 		return m->flags & PLAN_MOUNT_OPTIONAL &&
-				       (b->e->code == ENOENT || b->e->code == EACCES)
+				       (b->e->code == ENOENT || b->e->code == EACCES ||
+					       b->e->code == ELOOP)
 			       ? 0
 			       : -1;
 	file = is_file(fd);
@@ -343,7 +345,7 @@ static int add_hide(struct builder *b, const struct plan_mount *m)
 	return flags < 0 ? -1 : launch_add(b->l, -1, SPAWN_M_HIDE | (uint32_t)flags, dst, b->e);
 }
 
-static int add_mounts(struct builder *b)
+static int add_binds(struct builder *b)
 {
 	for (uint32_t i = 0; i < b->plan->mountc; i++) {
 		const struct plan_mount *m = plan_mount_at(b->plan, i);
@@ -351,8 +353,6 @@ static int add_mounts(struct builder *b)
 
 		if (m->kind == PLAN_BIND_RO || m->kind == PLAN_BIND_RW)
 			r = add_bind(b, m);
-		else if (m->kind == PLAN_HIDE)
-			r = add_hide(b, m);
 		else if (m->kind == PLAN_DATA &&
 			 strncmp(plan_text(b->plan, m->dst), "/etc/", 5) != 0)
 			r = error_set(b->e, 0, "a data file can only be below /etc, not at %s",
@@ -361,6 +361,28 @@ static int add_mounts(struct builder *b)
 			return -1;
 	}
 	return 0;
+}
+
+static int add_hides(struct builder *b)
+{
+	for (uint32_t i = 0; i < b->plan->mountc; i++) {
+		const struct plan_mount *m = plan_mount_at(b->plan, i);
+
+		if (m->kind == PLAN_HIDE && add_hide(b, m) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The order is the meaning: what protects lies over what policy binds, what hides lies over all. */
+static int add_all(struct builder *b)
+{
+	if (add_home(b) < 0 || add_workspace(b) < 0 || add_binds(b) < 0)
+		return -1;
+	if (protect_workspace(b->l, b->plan, b->ws_fd, b->user, b->id, &b->l->placeholders, b->e) <
+		0)
+		return -1;
+	return add_hides(b);
 }
 
 int launch_prepare(struct launch *l, const struct paths *paths, const struct plan_header *plan,
@@ -388,11 +410,7 @@ int launch_prepare(struct launch *l, const struct paths *paths, const struct pla
 		    ? error_set(e, 0, "launch plan: made for another user")
 		    : 0;
 	if (!r)
-		r = add_home(&b) < 0 || add_workspace(&b) < 0 || add_mounts(&b) < 0 ||
-				    protect_workspace(
-					    l, plan, b.ws_fd, user, id, &l->placeholders, e) < 0
-			    ? -1
-			    : 0;
+		r = add_all(&b);
 	if (b.home_fd >= 0)
 		close(b.home_fd);
 	if (b.ws_fd >= 0)

@@ -125,7 +125,28 @@ static int set_v1(int dir, int which, unsigned long long value)
 {
 	static const char *const file[] = {"pids.max", "memory.limit_in_bytes", "cpu.cfs_quota_us"};
 
-	return put(dir, file[which], value, "");
+	if (put(dir, file[which], value, "") < 0)
+		return -1;
+	if (which == H_MEMORY) /* memory and swap together; not every kernel counts swap */
+		put(dir, "memory.memsw.limit_in_bytes", value, "");
+	return 0;
+}
+
+void limits_enable(int dir)
+{
+	static const char *const names[] = {"+pids", "+memory", "+cpu"};
+
+	for (int i = 0; i < LIMITS_HIERARCHIES; i++) {
+		cleanup_close int fd = -1;
+
+		if (!hier[i].v2)
+			continue;
+		/* One at a time: one that is refused must not take the others with it. What is missing
+		 * shows when a limit is set. */
+		fd = openat(dir, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, names[i], strlen(names[i])) < 0)
+			continue;
+	}
 }
 
 /* Makes the slot's directory in one hierarchy with the limit, and opens its tasks file. A directory

@@ -22,6 +22,11 @@ struct limit_slot { /* one launch's place in the v1 hierarchies; owned until lim
 /* Makes our directory in each hierarchy; removes what a dead instance left. name: paths.cgroup. */
 int limits_init(const struct cgroup_host *h, const char *name, struct error *e);
 
+/* Makes the controllers of the unified hierarchy available to the children of dir (cgroups(7),
+ * cgroup.subtree_control): for the root, our base and each user's directory. Nothing on a host that
+ * keeps them on v1. */
+void limits_enable(int dir);
+
 /* Sets the plan's limits: in v2dir (the sandbox's own unified directory) or in a v1 slot. A limit that
  * cannot be enforced is an error unless the plan marks it best-effort. 0 or -1. */
 int limits_apply(int v2dir, const struct plan_header *p, struct limit_slot *s, struct error *e);

@@ -105,6 +105,7 @@ static int take_lock(struct error *e)
 	lock_fd = make_file(sup.paths.run, "lock", e);
 	if (lock_fd < 0)
 		return -1;
+	fchmod(lock_fd, 0600); /* who can open it can hold it */
 	for (int ms = 0; flock(lock_fd, LOCK_EX | LOCK_NB) < 0; ms += 100) {
 		if (errno != EWOULDBLOCK || ms > 12000)
 			return error_set(e, errno,
@@ -199,6 +200,7 @@ static void remove_leftovers(int dir)
 
 static int make_base(struct error *e)
 {
+	cleanup_close int root = -1;
 	char path[400];
 
 	if (cgroup_find(&sup.cg, e) < 0)
@@ -210,7 +212,13 @@ static int make_base(struct error *e)
 	if (sup.base < 0)
 		return error_set(e, errno, "cannot open the cgroup %s", path);
 	remove_leftovers(sup.base);
-	return limits_init(&sup.cg, sup.paths.cgroup, e);
+	if (limits_init(&sup.cg, sup.paths.cgroup, e) < 0)
+		return -1;
+	root = open(sup.cg.v2, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root >= 0)
+		limits_enable(root);
+	limits_enable(sup.base);
+	return 0;
 }
 
 /* What decides and what kills must not wait behind the agents that keep every processor busy. Each
@@ -455,6 +463,7 @@ static int start(const char *root, struct error *e)
 	if (paths_init(&sup.paths, root, e) < 0 || find_programs(e) < 0 || loop_init(e) < 0 ||
 		make_directories(e) < 0 || take_lock(e) < 0)
 		return -1;
+	umask(022);
 	raise_descriptor_limit();
 	come_first(-10);
 	find_users();

@@ -24,6 +24,8 @@
 #define SECOND         1000000000ull
 #define RECORD_WITHIN  (120 * SECOND)
 #define EXPLAIN_WITHIN (SECOND / 10)
+#define RESEND_EVERY   (5 * SECOND)
+#define SPAWN_WITHIN   (5 * SECOND)
 #define START_WITHIN   (30 * SECOND)
 #define FREEZE_AFTER   (5 * SECOND)
 #define LAUNCH_FDS_MAX (SPAWN_FD_STDIO + 3 + SPAWN_PROCS_MAX + SPAWN_MOUNTS_MAX)
@@ -157,7 +159,7 @@ static void send_end(const struct sandbox *s)
 	struct msg_ended m = {.exit_code = s->exit_code, .reason = s->reason};
 
 	snprintf(m.text, sizeof m.text, "%s", s->text);
-	broker_send(MSG_ENDED, s->number, &m, sizeof m, NULL, 0);
+	broker_send(MSG_ENDED, s->number, &m, sizeof m, NULL, 0); /* the tick sends it again */
 }
 
 /* The client hears of the end at once; the record follows, and is sent again to a new broker when this
@@ -166,6 +168,7 @@ static void end(struct sandbox *s)
 {
 	s->state = SB_ENDING;
 	s->end_by = io_now_boot() + RECORD_WITHIN;
+	s->resend_at = io_now_boot() + RESEND_EVERY;
 	send_end(s);
 	control_ended(s);
 	try_remove(s);
@@ -245,7 +248,7 @@ void sandboxes_tell_broker(void)
 /* The walls hold and the start is recorded: the agent runs. */
 static void note_running(struct sandbox *s)
 {
-	if (!s->ready || !s->go || s->state != SB_STARTING)
+	if (!s->ready || !s->go || !s->pid || s->state != SB_STARTING)
 		return;
 	s->state = SB_RUNNING;
 	tell_broker(s, 0);
@@ -339,6 +342,10 @@ void sandbox_signal(struct sandbox *s, int sig)
 
 int sandbox_freeze(struct sandbox *s, int on, struct error *e)
 {
+	/* Its first process shares the spawner's memory until it has started: frozen, it would stop every
+	 * launch. */
+	if (s->state == SB_STARTING)
+		return error_set(e, 0, "%s is still starting: try again", s->name);
 	if (cgroup_freeze(s->cgroup, on) < 0)
 		return error_set(e, errno, "cannot %s %s", on ? "freeze" : "thaw", s->name);
 	s->frozen = on;
@@ -377,14 +384,30 @@ static int check_latch(const struct sandbox *s, struct error *e)
 		*l.reason ? ": " : "", l.reason, l.flags & LATCH_ALL ? "--all" : l.name);
 }
 
+static int make_user_cgroup(uid_t uid, struct error *e)
+{
+	cleanup_close int dir = -1;
+	char name[16];
+
+	snprintf(name, sizeof name, "u%u", uid);
+	if (mkdirat(sup.base, name, 0755) < 0)
+		return errno == EEXIST
+			       ? 0
+			       : error_set(e, errno, "cannot make a cgroup for uid %u", uid);
+	dir = openat(sup.base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return error_set(e, errno, "cannot open the cgroup of uid %u", uid);
+	limits_enable(dir);
+	return 0;
+}
+
 static int make_cgroup(struct sandbox *s, struct error *e)
 {
 	struct cgroup_tag tag = {.sandbox = s->number};
 	char path[64];
 
-	snprintf(path, sizeof path, "u%u", s->owner.uid);
-	if (mkdirat(sup.base, path, 0755) < 0 && errno != EEXIST)
-		return error_set(e, errno, "cannot make a cgroup for uid %u", s->owner.uid);
+	if (make_user_cgroup(s->owner.uid, e) < 0)
+		return -1;
 	snprintf(path, sizeof path, "u%u/%s", s->owner.uid, s->name);
 	/* A leftover of that name is empty, or this fails. */
 	if (mkdirat(sup.base, path, 0755) < 0 &&
@@ -523,8 +546,10 @@ static int on_started(void *ctx, struct wire_msg *m)
 	struct sandbox *s = sandbox_by_number(m->h.id);
 
 	(void)ctx;
-	if (s)
+	if (s) {
 		s->pid = (pid_t)((struct spawn_started *)(void *)m->payload)->pid;
+		note_running(s);
+	}
 	return 0;
 }
 
@@ -616,10 +641,15 @@ static void tick_one(struct sandbox *s, uint64_t now)
 	if (s->state == SB_STARTING &&
 		(now > s->start_by || (sup.role[ROLE_BROKER].sock < 0 && !s->go)))
 		sandbox_stop(s, END_FAILED, "its start could not be recorded");
-	freeze_lost(s, lost > FREEZE_AFTER);
+	if (s->state == SB_STARTING && !s->pid && now > s->start_by - START_WITHIN + SPAWN_WITHIN)
+		sandbox_stop(s, END_FAILED, "its first process does not get on");
+	if (s->state != SB_STARTING)
+		freeze_lost(s, lost > FREEZE_AFTER);
 	if (lost > s->on_lost_ms * 1000000ull)
 		sandbox_stop(
 			s, END_LOST, "agentd's broker did not come back (session.on_lost_after)");
+	if (s->state == SB_RUNNING && !s->told_broker)
+		tell_broker(s, 0);
 	if (s->wall_until && now > s->wall_until)
 		sandbox_stop(s, END_WALL_CLOCK, "its time is up (limits.wall)");
 }
@@ -632,8 +662,13 @@ void sandbox_tick(uint64_t now)
 	}
 	for (struct sandbox *s = sup.ended, *next; s; s = next) {
 		next = s->next;
-		if (now < s->end_by)
+		if (now < s->end_by) {
+			if (now >= s->resend_at) {
+				s->resend_at = now + RESEND_EVERY;
+				send_end(s);
+			}
 			continue;
+		}
 		say("the end of %s could not be recorded", s->session);
 		take_out(&sup.ended, s);
 		sandbox_free(s);

@@ -4,7 +4,9 @@
 #include "supervisor/seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -63,13 +65,12 @@ static const char *const agent_calls[] = {"accept", "accept4", "access", "alarm"
 	"set_robust_list", "set_thread_area", "set_tid_address", "setfsgid", "setfsuid", "setgid",
 	"setgroups", "setitimer", "setpgid", "setpriority", "setregid", "setresgid", "setresuid",
 	"setreuid", "setrlimit", "setsid", "setsockopt", "setuid", "setxattr", "shmat", "shmctl",
-	"shmdt", "shmget", "shutdown", "sigaltstack", "signalfd", "signalfd4", "socketpair",
-	"splice", "stat", "statfs", "statx", "symlink", "symlinkat", "sync", "sync_file_range",
-	"syncfs", "sysinfo", "tee", "tgkill", "time", "timer_create", "timer_delete",
-	"timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime",
-	"timerfd_settime", "times", "tkill", "truncate", "umask", "uname", "unlink", "unlinkat",
-	"utime", "utimensat", "utimes", "vfork", "vmsplice", "wait4", "waitid", "waitpid", "write",
-	"writev"};
+	"shmdt", "shmget", "shutdown", "sigaltstack", "signalfd", "signalfd4", "splice", "stat",
+	"statfs", "statx", "symlink", "symlinkat", "sync", "sync_file_range", "syncfs", "sysinfo",
+	"tee", "tgkill", "time", "timer_create", "timer_delete", "timer_getoverrun",
+	"timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime", "timerfd_settime",
+	"times", "tkill", "truncate", "umask", "uname", "unlink", "unlinkat", "utime", "utimensat",
+	"utimes", "vfork", "vmsplice", "wait4", "waitid", "waitpid", "write", "writev"};
 
 /* Only the launch itself may call these; the tail filter takes them away with EPERM. */
 static const char *const launch_calls[] = {"mount", "umount2", "pivot_root", "open_tree",
@@ -158,14 +159,23 @@ static int finish(struct build *b, struct sock_fprog *out, struct error *e)
 	return 0;
 }
 
-/* AF_UNIX and IP; AF_NETLINK only for NETLINK_ROUTE, which getifaddrs(3) needs. The rest (packet,
- * vsock, …) falls to the filter's default. */
+/* AF_UNIX; TCP, UDP and ping over IP; AF_NETLINK only for NETLINK_ROUTE, which getifaddrs(3) needs. The
+ * rest (packet, vsock, SCTP, MPTCP, …) falls to the filter's default, so that no protocol's module is
+ * loaded either. */
 static void allow_sockets(struct build *b)
 {
-	static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6};
+	static const uint32_t families[] = {AF_INET, AF_INET6};
+	static const uint32_t protocols[] = {
+		0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6};
 
-	for (size_t i = 0; i < ARRAY_LEN(families); i++)
-		rule_arg32(b, SCMP_ACT_ALLOW, SCMP_SYS(socket), 0, families[i]);
+	rule_arg32(b, SCMP_ACT_ALLOW, SCMP_SYS(socket), 0, AF_UNIX);
+	rule_arg32(b, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 0, AF_UNIX);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		for (size_t k = 0; k < ARRAY_LEN(protocols); k++)
+			note(b, seccomp_rule_add(b->ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+					SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffu, families[i]),
+					SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffffu, protocols[k])));
+	}
 	note(b, seccomp_rule_add(b->ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
 			SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffu, AF_NETLINK),
 			SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffffu, 0)));
@@ -190,6 +200,36 @@ static int build_bulk(struct sock_fprog *out, struct error *e)
 	return finish(&b, out, e);
 }
 
+/* A set-user-id or set-group-id file that an agent makes is an ordinary one inside, but runs as its
+ * owner for every user of the host. (openat2 has its mode behind a pointer: it is refused as a whole,
+ * and libraries fall back.) */
+static void refuse_set_id(struct build *b)
+{
+	static const struct {
+		const char *name;
+		unsigned mode_arg;
+		int flags_arg; /* -1: the mode always counts */
+	} calls[] = {{"chmod", 1, -1}, {"fchmod", 1, -1}, {"fchmodat", 2, -1}, {"fchmodat2", 2, -1},
+		{"creat", 1, -1}, {"mknod", 1, -1}, {"mknodat", 2, -1}, {"open", 2, 1},
+		{"openat", 3, 2}};
+	static const uint32_t bits[] = {S_ISUID, S_ISGID};
+
+	for (size_t i = 0; i < ARRAY_LEN(calls) * ARRAY_LEN(bits); i++) {
+		int nr = seccomp_syscall_resolve_name(calls[i / 2].name),
+		    flags = calls[i / 2].flags_arg;
+		uint32_t bit = bits[i % 2];
+		struct scmp_arg_cmp arg[2] = {
+			SCMP_CMP(calls[i / 2].mode_arg, SCMP_CMP_MASKED_EQ, bit, bit),
+			SCMP_CMP((unsigned)(flags < 0 ? 0 : flags), SCMP_CMP_MASKED_EQ, O_CREAT,
+				O_CREAT)};
+
+		if (nr >= 0)
+			note(b, seccomp_rule_add_array(b->ctx, SCMP_ACT_ERRNO(EPERM), nr,
+					flags < 0 ? 1u : 2u, arg));
+	}
+	rule(b, SCMP_ACT_ERRNO(ENOSYS), "openat2");
+}
+
 static int build_tail(int debugger, struct sock_fprog *out, struct error *e)
 {
 	static const uint32_t ioctls[] = {TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD, TIOCVHANGUP};
@@ -212,6 +252,12 @@ static int build_tail(int debugger, struct sock_fprog *out, struct error *e)
 	for (size_t i = 0; i < ARRAY_LEN(ioctls); i++)
 		rule_arg32(&b, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1, ioctls[i]);
 	rule_arg32(&b, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 0, PR_SET_MM);
+	refuse_set_id(&b);
+	/* A lingering socket, sent to a daemon and closed there, would hold the daemon for as long as it
+	 * lingers. It is taken for done. */
+	note(&b, seccomp_rule_add(b.ctx, SCMP_ACT_ERRNO(0), SCMP_SYS(setsockopt), 2,
+			 SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, SOL_SOCKET),
+			 SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffffu, SO_LINGER)));
 	return finish(&b, out, e);
 }
 
@@ -231,7 +277,7 @@ int seccomp_install(const struct sock_fprog *p)
  * reaches into the kernel (modules, kexec, bpf, perf, io_uring), other processes' memory, or clocks. */
 int seccomp_confine_supervisor(struct error *e)
 {
-	static const char *const more[] = {"clone", "clone3", "ioctl", "socket", "mknodat"};
+	static const char *const more[] = {"clone", "clone3", "ioctl", "socket", "socketpair"};
 	struct sock_fprog p = {0};
 	struct build b;
 	int r;

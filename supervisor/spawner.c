@@ -301,6 +301,7 @@ _Noreturn void spawner_main(const struct spawn_config *c)
 	static struct spawner s;
 	static struct wire_msg m;
 	struct pollfd p[2];
+	uint64_t fill_at = 0;
 
 	s.config = *c;
 	prepare(&s);
@@ -309,13 +310,13 @@ _Noreturn void spawner_main(const struct spawn_config *c)
 	p[1] = (struct pollfd){.fd = s.signal_fd, .events = POLLIN};
 	for (;;) {
 		/* With nothing to do, fill the pool; the next request waits at most for one namespace. */
-		int idle_ms = s.netns.n < NETNS_POOL ? 0 : -1;
+		int idle_ms = s.netns.n == NETNS_POOL ? -1 : io_now_mono() < fill_at ? 1000 : 0;
 		int n = poll(p, 2, idle_ms);
 
 		if (n < 0 && errno != EINTR)
 			die("poll");
-		if (n == 0 && netns_fill_one(&s.netns) < 0)
-			die("cannot make a network namespace");
+		if (n == 0 && io_now_mono() >= fill_at && netns_fill_one(&s.netns) < 0)
+			fill_at = io_now_mono() + 1000000000ull; /* out of something: later again */
 		if (n <= 0)
 			continue;
 		if (p[1].revents)

@@ -57,6 +57,7 @@ struct sandbox {
 	uint64_t start_by; /* SB_STARTING, CLOCK_BOOTTIME */
 	int ready; /* init said that the walls hold */
 	uint64_t explain_by; /* SB_DYING: killed, and it is not known yet by whom */
+	uint64_t resend_at; /* SB_ENDING: when the end is told to the broker again */
 	int recorded; /* SB_ENDING: the record is durable */
 	uid_t kernel_uid; /* kept when the identity is given back */
 	int told_broker; /* MSG_STARTED was sent */
