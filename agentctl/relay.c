@@ -30,15 +30,21 @@ static int is_null_device(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-/* 1 when the descriptor can be given away, 0 when it needs a pipe. */
+/* 1 when the descriptor can be given away, 0 when it needs a pipe: the supervisor takes anonymous pipes
+ * and the null device, whose close can never block it (a file of a FUSE file system can). */
 static int can_pass(int fd)
 {
+	char at[32], to[16];
 	struct stat st;
+	ssize_t n;
 
 	if (fstat(fd, &st) < 0)
 		return 0;
-	return S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) ||
-	       is_null_device(&st);
+	if (!S_ISFIFO(st.st_mode))
+		return is_null_device(&st);
+	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
+	n = readlink(at, to, sizeof to);
+	return n >= 6 && !memcmp(to, "pipe:[", 6);
 }
 
 /* A pipe in place of descriptor i. Our end does not block: a full pipe must not stop the other flows. */

@@ -9,15 +9,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "supervisor/killer/killer.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/sys.h"
 
 #define LINE_MAX_BYTES   4096
 #define CLIENTS_MAX      2048
@@ -26,6 +29,8 @@
 #define WAITING_PER_UID  32 /* connections that have not said their verb */
 #define VERB_WITHIN      (5 * 1000000000ull)
 #define PLAN_WITHIN      (20 * 1000000000ull)
+#define LINES_A_ROUND    64
+#define ACCEPTS_A_ROUND  32
 #define RUN_FDS          4
 
 enum client_state { C_LINE, C_PLAN, C_RUN };
@@ -47,6 +52,41 @@ struct client {
 static struct client *clients;
 static unsigned nclients;
 static int listener = -1;
+
+/* ---- users who sent what must not be closed ---- */
+
+#define BANNED_MAX   64
+#define BANNED_AFTER 8 /* descriptors */
+
+static struct {
+	uid_t uid;
+	unsigned sent;
+} bans[BANNED_MAX];
+
+static void ban_note(uid_t uid)
+{
+	for (size_t i = 0; i < BANNED_MAX; i++) {
+		if (bans[i].sent && bans[i].uid != uid)
+			continue;
+		bans[i].uid = uid;
+		if (++bans[i].sent == BANNED_AFTER)
+			say("uid %u keeps sending descriptors of files: its requests are dropped "
+			    "until "
+			    "agentd restarts",
+				uid);
+		return;
+	}
+}
+
+static int banned(uid_t uid)
+{
+	for (size_t i = 0; i < BANNED_MAX; i++) {
+		if (bans[i].uid == uid && bans[i].sent >= BANNED_AFTER)
+			return 1;
+	}
+	return bans[BANNED_MAX - 1].sent != 0 &&
+	       uid != 0; /* the table is full: only root is left */
+}
 
 /* ---- clients ---- */
 
@@ -233,6 +273,10 @@ static void freeze(struct client *c, const char *arg, int on)
 
 	if (!s) {
 		no_such(c, arg);
+	} else if (s->frozen == on) {
+		reply(c, "OK");
+	} else if (!event_room()) {
+		reply(c, "ERR too much waits to be recorded: try again");
 	} else if (sandbox_freeze(s, on, &e) < 0) {
 		reply(c, "ERR %s", e.text);
 	} else {
@@ -290,6 +334,10 @@ static void verb_unlatch(struct client *c, const char *arg)
 		reply(c, "ERR %.80s is not the name of an agent", arg);
 		return;
 	}
+	if (!event_room()) {
+		reply(c, "ERR too much waits to be recorded: try again");
+		return;
+	}
 	event_receipts(); /* what the slots hold reaches the log before they are emptied */
 	n = latch_clear(sup.latches, uid, strcmp(name, "*") ? name : NULL);
 	if (!n && c->admin && !strchr(arg, '/') && strcmp(name, "*") != 0) {
@@ -331,17 +379,61 @@ static void verb_audit(struct client *c, const char *arg)
 
 /* ---- RUN ---- */
 
-/* What may become an agent's stdin, stdout or stderr: no terminal (TIOCSTI, key logging), no directory
- * (openat above it), no device (bypasses.md L01). */
+/* What may become an agent's stdin, stdout or stderr: an anonymous pipe or the null device, and so no
+ * terminal (TIOCSTI, key logging), no directory (openat above it), no file. Found out without asking the
+ * file's file system, which can be a FUSE server that never answers. */
 static int stdio_ok(int fd)
 {
-	struct stat st;
+	char at[32], to[16];
+	struct statx st;
+	ssize_t n;
 
-	if (fstat(fd, &st) < 0)
-		return 0;
-	if (S_ISCHR(st.st_mode))
-		return st.st_rdev == makedev(1, 3);
-	return S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode);
+	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
+	n = readlink(at, to, sizeof to);
+	if (n >= 6 && !memcmp(to, "pipe:[", 6))
+		return 1;
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
+	       S_ISCHR(st.stx_mode) && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
+}
+
+/* 1 when closing it can never block: what we take, sealed memory files, and our kind of pipes. */
+static int close_is_quick(int fd)
+{
+	return stdio_ok(fd) || fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+/* Gets rid of a descriptor that a stranger sent. Closing one can block: a socket that lingers at its
+ * last close, a file of a FUSE server at any. A child takes the last reference of a socket; anything
+ * else is never closed here, and whoever sent a few of those is not served any more. */
+static void dispose(int fd, uid_t from)
+{
+	char at[32], to[16];
+	ssize_t n;
+	pid_t pid;
+
+	if (close_is_quick(fd)) {
+		close(fd);
+		return;
+	}
+	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
+	n = readlink(at, to, sizeof to);
+	if (n < 8 || memcmp(to, "socket:[", 8) != 0) {
+		ban_note(from);
+		return;
+	}
+	pid = fork();
+	if (pid == 0) {
+		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		if (fd > 3)
+			sys_close_range(3, (unsigned)fd - 1, 0);
+		sys_close_range((unsigned)fd + 1, ~0u, 0);
+		close(fd);
+		_exit(0);
+	}
+	if (pid < 0)
+		ban_note(from);
+	else
+		close(fd); /* not the last reference: the child has one; the tick reaps it */
 }
 
 static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
@@ -357,9 +449,9 @@ static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 	for (size_t i = 1; i < nfds; i++) {
 		if (!stdio_ok(fds[i]))
 			return error_set(e, 0,
-				"descriptor %zu is a terminal, directory or device: agentctl "
-				"passes "
-				"only files, pipes and sockets into a sandbox",
+				"descriptor %zu is no pipe: agentctl passes only pipes into a "
+				"sandbox "
+				"and relays the rest",
 				i - 1);
 	}
 	spawner_event(NULL, 0); /* ends that are known already free their names first */
@@ -371,7 +463,7 @@ static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 		c->stdio[i - 1] = take_fd(&fds[i]);
 	c->piped = nfds == RUN_FDS;
 	c->state = C_PLAN;
-	c->since = io_now_boot();
+	c->since = io_now_mono();
 	return 0;
 }
 
@@ -388,7 +480,8 @@ static void refuse_launch(struct client *c, uint64_t id, const char *text, int h
 {
 	struct msg_ended m = {.exit_code = 125, .reason = END_FAILED};
 
-	event_text(EVENT_REFUSED, c ? c->who.uid : (uid_t)-1, "%s", text);
+	if (event_room())
+		event_text(EVENT_REFUSED, c ? c->who.uid : (uid_t)-1, "%s", text);
 	if (had_plan) {
 		/* Its session.start is in the log: so must its end be. */
 		snprintf(m.text, sizeof m.text, "%s", text);
@@ -571,33 +664,47 @@ static ssize_t take_line(const struct client *c, char *line, int *fds, size_t *n
 	}
 	/* A line sent in pieces with descriptors in between. */
 	for (size_t i = 0; n > 0 && i < *nfds; i++)
-		close(fds[i]);
+		dispose(fds[i], c->who.uid);
 	*nfds = 0;
 	return -1;
 }
 
-static void client_event(void *arg, uint32_t events)
+/* Handles one line. 1 when there may be more, 0 when not, or the client is gone. */
+static int client_line(struct client *c, int closing)
 {
-	struct client *c = arg;
 	char line[LINE_MAX_BYTES + 1];
-	int fds[RUN_FDS];
+	uid_t uid = c->who.uid;
+	int fds[RUN_FDS], running = c->state != C_LINE;
 	size_t nfds;
 	ssize_t n = take_line(c, line, fds, &nfds);
 
-	if (n == 0 && !(events & (EPOLLHUP | EPOLLERR)))
-		return;
+	if (n == 0 && !closing)
+		return 0;
 	if (n <= 0)
 		hang_up(c);
 	else if (strlen(line) != (size_t)n - 1)
 		answer_and_close(c, "a NUL byte in a line");
-	else if (c->state == C_LINE)
+	else if (!running)
 		first_line(c, line, fds, nfds);
 	else
 		run_line(c, line);
 	for (size_t i = 0; n > 0 && i < nfds; i++) {
 		if (fds[i] >= 0)
-			close(fds[i]);
+			dispose(fds[i], uid);
 	}
+	return n > 0 && running;
+}
+
+/* Edge-triggered: half a line does not wake us again until more of it comes. */
+static void client_event(void *arg, uint32_t events)
+{
+	struct client *c = arg;
+
+	for (int i = 0; i < LINES_A_ROUND; i++) {
+		if (!client_line(c, !!(events & (EPOLLHUP | EPOLLERR))))
+			return;
+	}
+	answer_and_close(c, "too many lines at once");
 }
 
 /* ---- accepting ---- */
@@ -623,7 +730,7 @@ static void accept_one(int fd)
 	struct error e = {0};
 
 	if (!c || creds_of_peer(fd, &c->who) < 0 || paths_is_agent_uid(c->who.uid) ||
-		too_many(c->who.uid)) {
+		banned(c->who.uid) || too_many(c->who.uid)) {
 		free(c);
 		close(fd);
 		return;
@@ -631,9 +738,9 @@ static void accept_one(int fd)
 	c->fd = fd;
 	c->admin = c->who.uid == 0 ||
 		   (sup.admin_gid != (gid_t)-1 && creds_in_group(&c->who, sup.admin_gid));
-	c->since = io_now_boot();
+	c->since = io_now_mono();
 	c->stdio[0] = c->stdio[1] = c->stdio[2] = -1;
-	c->watch = loop_watch(fd, EPOLLIN | EPOLLRDHUP, client_event, c, &e);
+	c->watch = loop_watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET, client_event, c, &e);
 	if (!c->watch) {
 		say("%s", e.text);
 		free(c);
@@ -652,13 +759,14 @@ static void listener_event(void *arg, uint32_t events)
 	(void)arg;
 	(void)events;
 	/* cppcheck-suppress nullPointer; accept(2) allows both to be NULL */
-	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+	for (int i = 0;
+		i < ACCEPTS_A_ROUND && (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
 		accept_one(fd);
 }
 
 int control_init(struct error *e)
 {
-	listener = sup_listen(sup.paths.control, e);
+	listener = sup_listen(sup.paths.control, 1, e);
 	if (listener < 0)
 		return -1;
 	return loop_watch(listener, EPOLLIN, listener_event, NULL, e) ? 0 : -1;
@@ -666,6 +774,8 @@ int control_init(struct error *e)
 
 void control_tick(uint64_t now)
 {
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		; /* children of dispose, roles that took long to die */
 	for (struct client *c = clients, *next; c; c = next) {
 		next = c->next;
 		if (c->state == C_LINE && now - c->since > VERB_WITHIN)

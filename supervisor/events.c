@@ -10,12 +10,14 @@
 #include "common/io.h"
 #include "supervisor/supervisor.h"
 
-#define EVENTS_MAX 4096
+#define EVENTS_MAX       4096
+#define EVENTS_KEPT_FREE 1024 /* for what nobody asked for: kills, lost roles */
 
 struct event {
 	uint64_t id;
 	struct msg_event ev;
 	int slot; /* latch slot of a kill, -1 otherwise */
+	int sent; /* to the broker that is there now */
 	struct event *next;
 };
 
@@ -23,9 +25,23 @@ static struct event *first, **last = &first;
 static unsigned count;
 static uint64_t next_id = 1;
 
-static void send_event(const struct event *x)
+static int send_event(struct event *x)
 {
-	broker_send(MSG_EVENT, x->id, &x->ev, sizeof x->ev, NULL, 0);
+	x->sent = broker_send(MSG_EVENT, x->id, &x->ev, sizeof x->ev, NULL, 0) == 0;
+	return x->sent;
+}
+
+int event_room(void)
+{
+	return count < EVENTS_MAX - EVENTS_KEPT_FREE;
+}
+
+void events_tick(void)
+{
+	for (struct event *x = first; x; x = x->next) {
+		if (!x->sent && !send_event(x))
+			return; /* in order: the rest waits for this one */
+	}
 }
 
 static void add(const struct msg_event *ev, int slot)
@@ -42,7 +58,7 @@ static void add(const struct msg_event *ev, int slot)
 	*last = x;
 	last = &x->next;
 	count++;
-	send_event(x);
+	events_tick();
 }
 
 void event_note(const struct msg_event *ev)
@@ -82,8 +98,9 @@ void event_recorded(uint64_t id)
 
 void events_resend(void)
 {
-	for (const struct event *x = first; x; x = x->next)
-		send_event(x);
+	for (struct event *x = first; x; x = x->next)
+		x->sent = 0;
+	events_tick();
 }
 
 static int pending(unsigned slot, uint64_t at_ns)

@@ -39,7 +39,7 @@ struct supervisor sup = {.killer = -1, .spawner = -1, .base = -1, .next_number =
 
 static int kill_listener = -1, lock_fd = -1, signal_fd = -1;
 static struct watch *killer_watch;
-static uint64_t killer_pong;
+static uint64_t killer_asked; /* since when a ping is not answered */
 
 void say(const char *fmt, ...)
 {
@@ -116,7 +116,7 @@ static int take_lock(struct error *e)
 	return 0;
 }
 
-int sup_listen(const char *path, struct error *e)
+int sup_listen(const char *path, int passes_fds, struct error *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	cleanup_close int dir = open(sup.paths.run, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -126,6 +126,7 @@ int sup_listen(const char *path, struct error *e)
 	/* Through the directory's descriptor: sun_path is short, roots can be long. */
 	snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%s", dir, base);
 	unlinkat(dir, base, 0);
+	setsockopt(s, SOL_SOCKET, SO_PASSRIGHTS, &passes_fds, sizeof passes_fds);
 	if (dir < 0 || s < 0 || bind(s, (struct sockaddr *)&a, sizeof a) < 0 ||
 		chmod(a.sun_path, 0666) < 0 || listen(s, 512) < 0)
 		return error_set(e, errno, "cannot listen on %s", path);
@@ -234,7 +235,7 @@ static int on_pong(void *ctx, struct wire_msg *m)
 {
 	(void)ctx;
 	(void)m;
-	killer_pong = io_now_boot();
+	killer_asked = 0;
 	return 0;
 }
 
@@ -291,7 +292,7 @@ static void killer_event(void *arg, uint32_t events)
 		close(sup.killer);
 		sup.killer = -1;
 		kill(sup.killer_pid, SIGKILL);
-		waitpid(sup.killer_pid, NULL, 0);
+		waitpid(sup.killer_pid, NULL, WNOHANG);
 		say("the killer died: restarting it");
 		event_text(EVENT_ROLE, (uid_t)-1, "killer died and was restarted");
 		if (killer_start(&e) < 0) {
@@ -326,7 +327,7 @@ static int killer_start(struct error *e)
 		return error_set(e, errno, "cannot start the killer");
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	sup.killer = pair[0];
-	killer_pong = io_now_boot();
+	killer_asked = 0;
 	killer_watch = loop_watch(sup.killer, EPOLLIN, killer_event, NULL, e);
 	return killer_watch ? 0 : -1;
 }
@@ -341,7 +342,9 @@ static void killer_tick(uint64_t now)
 	wire_send(sup.killer, KILLER_HEARTBEAT, 0, NULL, 0, NULL, 0);
 	wire_send(sup.killer, KILLER_PING, now, NULL, 0, NULL, 0);
 	event_receipts(); /* also of a kill --direct, or one whose message was lost */
-	if (now - killer_pong > KILLER_SILENT)
+	if (!killer_asked)
+		killer_asked = now;
+	if (now - killer_asked > KILLER_SILENT)
 		kill(sup.killer_pid, SIGKILL); /* the end of file on its socket restarts it */
 }
 
@@ -471,7 +474,7 @@ static int start(const char *root, struct error *e)
 	sup.latches = latch_open(sup.paths.latches, e);
 	if (!sup.latches || make_base(e) < 0 || catch_signals(e) < 0)
 		return -1;
-	kill_listener = sup_listen(sup.paths.kill, e);
+	kill_listener = sup_listen(sup.paths.kill, 0, e);
 	if (kill_listener < 0 || killer_start(e) < 0 || spawner_init(e) < 0 || roles_init(e) < 0 ||
 		control_init(e) < 0)
 		return -1;
@@ -490,7 +493,7 @@ static void end(void)
 		struct error e = {0};
 
 		loop_once(100, &e);
-		sandbox_tick(io_now_boot());
+		sandbox_tick(io_now_mono());
 	}
 	protect_collect(0);
 	roles_stop();
@@ -547,11 +550,12 @@ int main(int argc, char **argv)
 			say("%s", e.text);
 			return 1;
 		}
-		now = io_now_boot();
+		now = io_now_mono();
 		roles_tick(now);
 		killer_tick(now);
 		sandbox_tick(now);
 		control_tick(now);
+		events_tick();
 		notify_alive(now);
 	}
 	notify_stopping();

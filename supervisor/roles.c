@@ -17,11 +17,12 @@
 #include "supervisor/supervisor.h"
 #include "supervisor/sys.h"
 
-#define SECOND       1000000000ull
-#define PING_EVERY   SECOND
-#define SILENT_AFTER (5 * SECOND)
-#define DEAD_AFTER   (20 * SECOND) /* silent this long: killed and restarted */
-#define HELLO_WITHIN 10000 /* ms */
+#define SECOND           1000000000ull
+#define PING_EVERY       SECOND
+#define SILENT_AFTER     (5 * SECOND)
+#define DEAD_AFTER       (20 * SECOND) /* silent this long: killed and restarted */
+#define MESSAGES_A_ROUND 256
+#define HELLO_WITHIN     10000 /* ms */
 
 static struct wire_msg incoming;
 
@@ -71,7 +72,7 @@ static int role_start(struct role *r, struct error *e)
 	r->sock = pair[0];
 	r->hello = 0;
 	r->ping_sent = 0;
-	r->last_pong = io_now_boot();
+	r->asked = io_now_mono(); /* its hello is the first answer */
 	r->restart_at = 0;
 	r->watch = loop_watch(r->sock, EPOLLIN, role_event, r, e);
 	return r->watch ? 0 : -1;
@@ -108,8 +109,8 @@ static void role_lost(struct role *r, const char *why)
 	r->hello = 0;
 	if (r->pid > 0) {
 		kill(r->pid, SIGKILL);
-		while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
-			;
+		/* Not waited for: it may hang on a disk. The tick reaps it. */
+		waitpid(r->pid, &status, WNOHANG);
 	}
 	r->pid = 0;
 	if (sup.stopping)
@@ -117,7 +118,7 @@ static void role_lost(struct role *r, const char *why)
 	if (r == &sup.role[ROLE_BROKER])
 		control_broker_lost();
 	r->failures++;
-	r->restart_at = io_now_boot() + (r->failures > 5 ? 2 * SECOND : r->failures * SECOND / 10);
+	r->restart_at = io_now_mono() + (r->failures > 5 ? 2 * SECOND : r->failures * SECOND / 10);
 	say("the %s %s (wait status 0x%x): restarting it", r->name, why, status);
 	event_text(EVENT_ROLE, (uid_t)-1, "%s %s, wait status 0x%x", r->name, why, status);
 }
@@ -132,7 +133,7 @@ static int on_hello(void *ctx, struct wire_msg *m)
 	if (r->hello || h->version != WIRE_VERSION)
 		return -1;
 	r->hello = 1;
-	r->last_pong = io_now_boot();
+	r->asked = 0;
 	if (r == &sup.role[ROLE_RECORDER]) {
 		char path[700];
 		int fd;
@@ -156,7 +157,7 @@ static int on_pong(void *ctx, struct wire_msg *m)
 	struct role *r = ctx;
 
 	(void)m;
-	r->last_pong = io_now_boot();
+	r->asked = 0;
 	if (r->hello)
 		r->failures = 0;
 	return 0;
@@ -240,7 +241,7 @@ static void role_event(void *arg, uint32_t events)
 	struct role *r = arg;
 
 	(void)events;
-	while (r->sock >= 0) {
+	for (int i = 0; i < MESSAGES_A_ROUND && r->sock >= 0; i++) {
 		int n = wire_recv(r->sock, &incoming);
 
 		if (n < 0 && errno == EAGAIN)
@@ -290,26 +291,30 @@ static void tick_one(struct role *r, uint64_t now)
 		}
 		return;
 	}
-	if (now - r->last_pong > DEAD_AFTER) {
+	if (r->asked && now - r->asked > DEAD_AFTER) {
 		role_lost(r, "did not answer");
 		return;
 	}
 	if (r->hello && now - r->ping_sent >= PING_EVERY) {
 		r->ping_sent = now;
+		if (!r->asked)
+			r->asked = now;
 		role_send(r, MSG_PING, now, NULL, 0, NULL, 0);
 	}
 }
 
+/* now: CLOCK_MONOTONIC, so that a suspended machine finds everything as it was. Silence counts from a
+ * question that was not answered, so that a pause of our own is not blamed on a role. */
 void roles_tick(uint64_t now)
 {
 	const struct role *b = &sup.role[ROLE_BROKER];
 
 	for (int i = 0; i < ROLE_COUNT; i++)
 		tick_one(&sup.role[i], now);
-	if (b->hello && now - b->last_pong < SILENT_AFTER)
+	if (b->hello && (!b->asked || now - b->asked < SILENT_AFTER))
 		sup.lost_since = 0;
 	else if (!sup.lost_since)
-		sup.lost_since = b->hello ? b->last_pong : now;
+		sup.lost_since = b->hello ? b->asked : now;
 }
 
 /* ---- start and stop of all ---- */
@@ -331,7 +336,7 @@ static int own_dir(
 
 static int wait_for_hello(struct error *e)
 {
-	uint64_t until = io_now_boot() + HELLO_WITHIN * 1000000ull;
+	uint64_t until = io_now_mono() + HELLO_WITHIN * 1000000ull;
 
 	while (!sup.role[ROLE_BROKER].hello || !sup.role[ROLE_RECORDER].hello) {
 		for (int i = 0; i < ROLE_COUNT; i++) {
@@ -342,7 +347,7 @@ static int wait_for_hello(struct error *e)
 					"%s, its uid %u)",
 					sup.role[i].name, sup.agentd, sup.role[i].uid);
 		}
-		if (io_now_boot() > until)
+		if (io_now_mono() > until)
 			return error_set(e, 0, "broker and recorder did not report within %d s",
 				HELLO_WITHIN / 1000);
 		if (loop_once(100, e) < 0)

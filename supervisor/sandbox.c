@@ -20,6 +20,7 @@
 #include "supervisor/launch.h"
 #include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/sys.h"
 
 #define SECOND         1000000000ull
 #define RECORD_WITHIN  (120 * SECOND)
@@ -79,7 +80,7 @@ static void release(struct sandbox *s)
 	close_fd(&s->control);
 	close_fd(&s->cgroup);
 	limits_release(&s->limits);
-	protect_release(s->placeholders, io_now_boot());
+	protect_release(s->placeholders, io_now_mono());
 	s->placeholders = NULL;
 	identity_release(s->identity);
 	s->identity = NULL;
@@ -167,8 +168,8 @@ static void send_end(const struct sandbox *s)
 static void end(struct sandbox *s)
 {
 	s->state = SB_ENDING;
-	s->end_by = io_now_boot() + RECORD_WITHIN;
-	s->resend_at = io_now_boot() + RESEND_EVERY;
+	s->end_by = io_now_mono() + RECORD_WITHIN;
+	s->resend_at = io_now_mono() + RESEND_EVERY;
 	send_end(s);
 	control_ended(s);
 	try_remove(s);
@@ -196,7 +197,7 @@ static void on_exit_status(struct sandbox *s, int status)
 	/* The killer kills first and sets the latch a moment later: wait for its word. */
 	if (!explain_kill(s) && !s->reason && WIFSIGNALED(status)) {
 		s->state = SB_DYING;
-		s->explain_by = io_now_boot() + EXPLAIN_WITHIN;
+		s->explain_by = io_now_mono() + EXPLAIN_WITHIN;
 		return;
 	}
 	exited(s);
@@ -431,7 +432,7 @@ static int fill_from_plan(struct sandbox *s, const struct plan_header *p, struct
 	s->on_lost_ms = p->on_lost_ms;
 	s->plan_flags = p->flags;
 	s->started_ns = io_now_real();
-	s->start_by = io_now_boot() + START_WITHIN;
+	s->start_by = io_now_mono() + START_WITHIN;
 	if (p->wall_s)
 		s->wall_until = io_now_boot() + p->wall_s * SECOND;
 	if (!s->workspace)
@@ -446,7 +447,7 @@ static int fill_from_plan(struct sandbox *s, const struct plan_header *p, struct
 
 static int make_sockets(struct sandbox *s, int *inner, struct error *e)
 {
-	int pair[2];
+	int pair[2], no_rights = 0;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_set(e, errno, "cannot make a control socket");
@@ -455,6 +456,7 @@ static int make_sockets(struct sandbox *s, int *inner, struct error *e)
 	s->tool_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->tool_fd < 0)
 		return error_set(e, errno, "cannot make tool.sock");
+	setsockopt(s->tool_fd, SOL_SOCKET, SO_PASSRIGHTS, &no_rights, sizeof no_rights);
 	s->control_watch = loop_watch(s->control, EPOLLIN, control_event, s, e);
 	return s->control_watch ? 0 : -1;
 }
@@ -650,7 +652,7 @@ static void tick_one(struct sandbox *s, uint64_t now)
 			s, END_LOST, "agentd's broker did not come back (session.on_lost_after)");
 	if (s->state == SB_RUNNING && !s->told_broker)
 		tell_broker(s, 0);
-	if (s->wall_until && now > s->wall_until)
+	if (s->wall_until && io_now_boot() > s->wall_until)
 		sandbox_stop(s, END_WALL_CLOCK, "its time is up (limits.wall)");
 }
 

@@ -25,7 +25,8 @@ struct role {
 	int sock; /* -1 when not running */
 	struct watch *watch; /* loop's */
 	int hello; /* MSG_HELLO came */
-	uint64_t ping_sent, last_pong; /* CLOCK_BOOTTIME ns */
+	uint64_t ping_sent; /* CLOCK_MONOTONIC ns, as all times here but where it is said */
+	uint64_t asked; /* since when a question is not answered, 0: none is open */
 	uint64_t restart_at; /* 0: no restart due */
 	unsigned failures; /* in a row; sets the delay */
 };
@@ -82,7 +83,7 @@ struct supervisor {
 	struct sandbox *sandboxes;
 	struct sandbox *ended; /* gone, but their end is not in the log yet */
 	uint64_t next_number; /* of launches; see common/msg.h */
-	uint64_t lost_since; /* CLOCK_BOOTTIME when the broker stopped answering, 0: it answers */
+	uint64_t lost_since; /* CLOCK_MONOTONIC when the broker stopped answering, 0: it answers */
 	int stopping;
 };
 
@@ -90,8 +91,9 @@ extern struct supervisor sup; /* main.c */
 
 /* ---- main.c ---- */
 __attribute__((format(printf, 1, 2))) void say(const char *fmt, ...); /* one line on stderr */
-/* A listening stream socket at path, which is directly in the run directory; 0666. The fd or -1. */
-int sup_listen(const char *path, struct error *e);
+/* A listening stream socket at path, which is directly in the run directory; 0666. passes_fds 0: the
+ * kernel refuses descriptors sent to it, where it can (SO_PASSRIGHTS, Linux 6.16). The fd or -1. */
+int sup_listen(const char *path, int passes_fds, struct error *e);
 
 /* ---- roles.c ---- */
 int roles_init(struct error *e); /* starts recorder and broker, waits for their MSG_HELLO */
@@ -102,6 +104,8 @@ int broker_send(uint16_t type, uint64_t id, const void *p, size_t n, const int *
 int recorder_send(uint16_t type, uint64_t id, const void *p, size_t n, const int *fds, size_t nfds);
 
 /* ---- events.c: what happened, on its way to the log ---- */
+int event_room(void); /* 1 when another one can be kept */
+void events_tick(void); /* sends again what did not go out */
 void event_note(const struct msg_event *ev); /* kept until the broker says it is recorded */
 void event_recorded(uint64_t id);
 void events_resend(void); /* to a new broker */
