@@ -346,9 +346,11 @@ const struct verb verb_hook = {
 	.usage = "claude-code|codex|gemini-cli",
 	.summary = "what an agent's pre-tool hook runs: asks agentd about one tool call",
 	.help = "Reads the hook's JSON on standard input, asks " TOOL_SOCKET " and answers in the\n"
-		"agent's own form. `agentctl run --agent KIND` installs it; it works only inside "
-		"a\n"
-		"sandbox. While a human is asked it waits.\n"
+		"agent's own form. `agentctl run --agent claude-code` installs it; it works only "
+		"inside a\n"
+		"sandbox. While a human is asked it waits. This version decides the calls of "
+		"claude-code;\n"
+		"those of the others are all denied.\n"
 		"\n"
 		"Exit codes: 0 the answer is on standard output; 2 denied, with the reason on "
 		"standard\n"
