@@ -31,15 +31,43 @@
 #define FIELD_MAX      400u /* bytes of one field in a line for people, before escaping */
 #define FOLLOW_MS      200
 
+static const char usage_text[] =
+	"usage: agentctl audit verify [DIR] [--key VKEY|FILE] [--json]\n"
+	"       agentctl audit tail [-f] [-n N] [--session S] [--kind K] [--verdict V]\n"
+	"       agentctl audit show INDEX\n";
+
+static int help(void)
+{
+	fputs(usage_text, stdout);
+	fputs("\n"
+	      "verify checks every record and signature, by itself and also of a copy in DIR. "
+	      "tail\n"
+	      "prints the last N records (20) that match, and with -f those that come; show "
+	      "prints\n"
+	      "one whole. verify is for root and members of group agentd; the others see with "
+	      "tail\n"
+	      "and show what is about them.\n"
+	      "\n"
+	      "  --kind K     request, decision, approval, kill, unlatch, session.start, …\n"
+	      "  --verdict V  allow or deny\n"
+	      "  --key        the log's public key, kept elsewhere: whoever can write DIR can "
+	      "also\n"
+	      "               exchange the key in it\n"
+	      "\n"
+	      "exit codes: 0; 2 usage; verify: 0 intact, 1 tampered with, 3 something is missing "
+	      "or\n"
+	      "cannot be read, 4 intact with warnings\n"
+	      "\n"
+	      "example\n"
+	      "  agentctl audit tail -f --verdict deny\n",
+		stdout);
+	return 0;
+}
+
 static int usage(void)
 {
-	fputs("usage: agentctl audit verify [DIR] [--key VKEY|FILE] [--json]\n"
-	      "       agentctl audit tail [-f] [-n N] [--session S] [--kind K] [--verdict V]\n"
-	      "       agentctl audit show INDEX\n"
-	      "verify exits 0 intact, 1 tampered with, 3 something is missing, 4 intact with "
-	      "warnings\n"
-	      "example: agentctl audit tail -f --verdict deny\n",
-		stderr);
+	fputs(usage_text, stderr);
+	fputs("(agentctl help audit says more)\n", stderr);
 	return EXIT_USAGE;
 }
 
@@ -767,6 +795,8 @@ int tool_audit(int argc, char **argv)
 
 	if (sodium_init() < 0)
 		return EXIT_UNDECIDED;
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return help();
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);
