@@ -14,6 +14,7 @@
 struct launch {
 	struct spawn_req req;
 	uint32_t text_len;
+	uint32_t first_wall; /* of req.mounts: from here on they protect paths of the workspace */
 	int trees[SPAWN_MOUNTS_MAX]; /* detached mounts, in the order of req.mounts; owned */
 	size_t ntrees;
 	struct placeholders *placeholders; /* owned by the sandbox afterwards */

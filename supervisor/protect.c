@@ -1,6 +1,7 @@
 /* Protected paths of a workspace; see protect.h. */
 #include "supervisor/protect.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,18 +27,22 @@ static const char *const pinned[] = {".git", ".claude"};
 
 #define PLACEHOLDER_MODE \
 	01555 /* sticky and not writable: nobody makes such a directory by accident */
-#define LINGER_NS (5ull * 1000 * 1000 * 1000)
-#define NAMES_MAX 40
+#define LINGER_NS  (5ull * 1000 * 1000 * 1000)
+#define NAMES_MAX  100
+#define INNER_ROOM 10 /* mounts that are kept free of repositories inside .git */
+
+struct placeholder {
+	char *name; /* relative to the workspace; made by us, or left by an instance that died */
+	struct creds user; /* with whose rights it goes */
+};
 
 struct placeholders {
 	dev_t dev; /* of the workspace */
 	ino_t ino;
-	struct creds user;
 	int ws_fd;
 	int users; /* sandboxes */
 	uint64_t idle_since;
-	char *name
-		[NAMES_MAX]; /* relative to the workspace; made by us, or left by an instance that died */
+	struct placeholder *made[NAMES_MAX];
 	int n;
 	struct placeholders *next;
 };
@@ -53,7 +58,23 @@ static int listed(const char *s, const char *const *list, size_t n)
 	return 0;
 }
 
-static struct placeholders *find_or_make(int ws_fd, const struct creds *user, struct error *e)
+int protect_never(const char *dir, const char *name)
+{
+	return !strcmp(name, "commondir") &&
+	       (!strcmp(dir, ".git") || !strncmp(dir, ".git/modules/", 13));
+}
+
+int protect_pins(const char *rel)
+{
+	return listed(rel, pinned, ARRAY_LEN(pinned));
+}
+
+int protect_dir(const struct placeholders *p)
+{
+	return p->ws_fd;
+}
+
+static struct placeholders *find_or_make(int ws_fd, struct error *e)
 {
 	struct placeholders *p;
 	struct stat st;
@@ -63,7 +84,7 @@ static struct placeholders *find_or_make(int ws_fd, const struct creds *user, st
 		return NULL;
 	}
 	for (p = all; p; p = p->next) {
-		if (p->dev == st.st_dev && p->ino == st.st_ino && p->user.uid == user->uid)
+		if (p->dev == st.st_dev && p->ino == st.st_ino)
 			return p;
 	}
 	p = calloc(1, sizeof *p);
@@ -74,23 +95,34 @@ static struct placeholders *find_or_make(int ws_fd, const struct creds *user, st
 	}
 	p->dev = st.st_dev;
 	p->ino = st.st_ino;
-	p->user = *user;
 	p->next = all;
 	all = p;
 	return p;
 }
 
-static int remember(struct placeholders *p, const char *rel)
+static int remembered(const struct placeholders *p, const char *rel)
 {
 	for (int i = 0; i < p->n; i++) {
-		if (!strcmp(p->name[i], rel))
-			return 0;
+		if (!strcmp(p->made[i]->name, rel))
+			return 1;
 	}
-	if (p->n == NAMES_MAX || !(p->name[p->n] = strdup(rel))) {
+	return 0;
+}
+
+static int remember(struct placeholders *p, const char *rel, const struct creds *user)
+{
+	struct placeholder *m;
+
+	if (remembered(p, rel))
+		return 0;
+	m = p->n < NAMES_MAX ? malloc(sizeof *m) : NULL;
+	if (!m || !(m->name = strdup(rel))) {
+		free(m);
 		errno = ENOMEM;
 		return -1;
 	}
-	p->n++;
+	m->user = *user;
+	p->made[p->n++] = m;
 	return 0;
 }
 
@@ -103,7 +135,9 @@ static int open_beneath(int ws_fd, const char *rel)
 
 struct work {
 	struct launch *l;
-	const struct plan_header *plan;
+	const char *workspace;
+	const char *const *extra; /* PLAN_PROTECT */
+	size_t nextra;
 	int ws_fd;
 	const struct creds *user;
 	const struct identity *id;
@@ -113,7 +147,7 @@ struct work {
 
 static void destination(const struct work *w, const char *rel, char *out, size_t cap)
 {
-	snprintf(out, cap, "%s/%s", plan_text(w->plan, w->plan->workspace), rel);
+	snprintf(out, cap, "%s/%s", w->workspace, rel);
 }
 
 static int add_tree(struct work *w, const char *rel, int fd, uint32_t flags)
@@ -156,7 +190,8 @@ static int is_placeholder(const struct stat *st)
 	return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == PLACEHOLDER_MODE;
 }
 
-/* 1 when the directory above rel is a placeholder: read-only as a whole. */
+/* 1 when the directory above rel is a placeholder that is covered already: read-only as a whole. Its
+ * mode alone says nothing, an agent can give it to any directory. */
 static int parent_is_placeholder(const struct work *w, const char *rel)
 {
 	char part[PLAN_PATH_MAX + 1];
@@ -169,6 +204,8 @@ static int parent_is_placeholder(const struct work *w, const char *rel)
 	if (!slash)
 		return 0;
 	*slash = 0;
+	if (!remembered(w->holders, part))
+		return 0;
 	fd = open_beneath(w->ws_fd, part);
 	return fd >= 0 && fstat(fd, &st) == 0 && is_placeholder(&st);
 }
@@ -192,7 +229,7 @@ static int protect_one(struct work *w, const char *rel)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(w->e, errno, "cannot open %s in the workspace to protect it", rel);
 	if (is_placeholder(&st))
-		return remember(w->holders, rel) < 0
+		return remember(w->holders, rel, w->user) < 0
 			       ? error_set(w->e, errno, "cannot remember the placeholder %s", rel)
 			       : cover(w, rel, 0);
 	if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))
@@ -212,8 +249,8 @@ static int pin_one(struct work *w, const char *rel)
 				       : error_set(w->e, errno, "cannot open %s to pin it", rel);
 	if (fstat(fd, &st) < 0)
 		return error_set(w->e, errno, "cannot examine %s", rel);
-	if (is_placeholder(&st))
-		return 0; /* protect_one has it */
+	if (!strcmp(rel, ".claude") && is_placeholder(&st))
+		return 0; /* protect_one covers it as a whole */
 	if (S_ISDIR(st.st_mode))
 		return add_tree(w, rel, fd, SPAWN_M_RW);
 	if (S_ISREG(st.st_mode)) /* .git of a worktree or submodule: names the real one */
@@ -260,13 +297,70 @@ static int protect_built_in(struct work *w)
 	return 0;
 }
 
+/* What is there is protected; what is not there stays so (guard.c), or can only be made. */
+static int protect_if_there(struct work *w, const char *rel)
+{
+	cleanup_close int fd = open_beneath(w->ws_fd, rel);
+
+	return fd < 0 ? 0 : protect_one(w, rel);
+}
+
+/* One directory of .git/modules (a submodule's repository) or .git/worktrees. */
+static int protect_inner(struct work *w, const char *top, const char *name)
+{
+	static const char *const files[] = {"config", "hooks", "commondir", "gitdir"};
+	char rel[PLAN_PATH_MAX + 1];
+
+	snprintf(rel, sizeof rel, "%s/%s", top, name);
+	if (pin_one(w, rel) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		snprintf(rel, sizeof rel, "%s/%s/%s", top, name, files[i]);
+		if (protect_if_there(w, rel) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The repositories inside .git, one level deep, as far as there is room for so many mounts. */
+static int protect_inner_all(struct work *w, const char *top)
+{
+	cleanup_close int at = open_beneath(w->ws_fd, top);
+	int fd = at < 0 ? -1 : openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	struct dirent *it;
+	DIR *d;
+
+	if (fd < 0)
+		return 0;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return error_set(w->e, errno, "cannot list %s", top);
+	}
+	r = pin_one(w, top);
+	while (!r && (it = readdir(d))) {
+		if (w->l->req.nmounts + w->nextra + INNER_ROOM > SPAWN_MOUNTS_MAX)
+			break;
+		if (it->d_type != DT_REG && it->d_name[0] != '.')
+			r = protect_inner(w, top, it->d_name);
+	}
+	closedir(d);
+	return r;
+}
+
+static int protect_git(struct work *w)
+{
+	if (protect_inner_all(w, ".git/modules") < 0 || protect_inner_all(w, ".git/worktrees") < 0)
+		return -1;
+	return protect_if_there(w, ".git/commondir");
+}
+
 static int protect_extra(struct work *w)
 {
-	for (uint32_t i = 0; i < w->plan->mountc; i++) {
-		const struct plan_mount *m = plan_mount_at(w->plan, i);
-		const char *rel = plan_text(w->plan, m->src);
+	for (size_t i = 0; i < w->nextra; i++) {
+		const char *rel = w->extra[i];
 
-		if (m->kind != PLAN_PROTECT || listed(rel, built_in, ARRAY_LEN(built_in)) ||
+		if (listed(rel, built_in, ARRAY_LEN(built_in)) ||
 			listed(rel, pinned, ARRAY_LEN(pinned)))
 			continue;
 		if (pin_parents(w, rel) < 0 || protect_one(w, rel) < 0)
@@ -275,18 +369,62 @@ static int protect_extra(struct work *w)
 	return 0;
 }
 
+static int protect_all(struct work *w)
+{
+	if (protect_built_in(w) < 0 || protect_git(w) < 0)
+		return -1;
+	return protect_extra(w);
+}
+
 int protect_workspace(struct launch *l, const struct plan_header *plan, int ws_fd,
 	const struct creds *user, const struct identity *id, struct placeholders **out,
 	struct error *e)
 {
-	struct work w = {.l = l, .plan = plan, .ws_fd = ws_fd, .user = user, .id = id, .e = e};
+	const char *extra[PLAN_MOUNTS_MAX];
+	struct work w = {.l = l,
+		.workspace = plan_text(plan, plan->workspace),
+		.extra = extra,
+		.ws_fd = ws_fd,
+		.user = user,
+		.id = id,
+		.e = e};
 
-	w.holders = find_or_make(ws_fd, user, e);
+	for (uint32_t i = 0; i < plan->mountc; i++) {
+		const struct plan_mount *m = plan_mount_at(plan, i);
+
+		if (m->kind == PLAN_PROTECT)
+			extra[w.nextra++] = plan_text(plan, m->src);
+	}
+	w.holders = find_or_make(ws_fd, e);
 	if (!w.holders)
 		return -1;
 	w.holders->users++;
 	*out = w.holders;
-	return protect_built_in(&w) < 0 ? -1 : protect_extra(&w);
+	l->first_wall = l->req.nmounts;
+	return protect_all(&w);
+}
+
+int protect_again(struct launch *l, struct placeholders *p, const char *workspace,
+	const char *const *extra, size_t nextra, const struct creds *user,
+	const struct identity *id, struct error *e)
+{
+	struct work w = {.l = l,
+		.workspace = workspace,
+		.extra = extra,
+		.nextra = nextra,
+		.ws_fd = p->ws_fd,
+		.user = user,
+		.id = id,
+		.holders = p,
+		.e = e};
+
+	l->req.nmounts = l->req.nprocs = l->first_wall = 0;
+	l->text_len = 0;
+	l->ntrees = 0;
+	if (protect_all(&w) == 0)
+		return 0;
+	launch_close(l);
+	return -1;
 }
 
 void protect_release(struct placeholders *p, uint64_t now_ns)
@@ -300,16 +438,18 @@ void protect_release(struct placeholders *p, uint64_t now_ns)
 /* rmdir(2) only ever removes an empty directory: whatever the owner put there stays. */
 static void remove_all(struct placeholders *p)
 {
-	creds_enter(&p->user);
 	for (int i = p->n - 1; i >= 0; i--) {
+		struct placeholder *m = p->made[i];
 		struct stat st;
 
-		if (fstatat(p->ws_fd, p->name[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		creds_enter(&m->user);
+		if (fstatat(p->ws_fd, m->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			is_placeholder(&st))
-			unlinkat(p->ws_fd, p->name[i], AT_REMOVEDIR);
-		free(p->name[i]);
+			unlinkat(p->ws_fd, m->name, AT_REMOVEDIR);
+		creds_leave();
+		free(m->name);
+		free(m);
 	}
-	creds_leave();
 	close(p->ws_fd);
 	free(p);
 }

@@ -13,13 +13,29 @@
 #include "supervisor/identity.h"
 
 struct launch;
-struct placeholders; /* those of one workspace, shared by its sandboxes */
+struct placeholders; /* those of one workspace, shared by its sandboxes, whoever owns them */
+
+/* What the built-in list takes from git on top: names that must not come into being, and that no
+ * placeholder can stand for, because git would break on it (guard.c watches for them). */
+int protect_never(const char *dir, const char *name);
+
+/* 1 when rel is a directory that protect_workspace keeps in its place (.git, .claude). */
+int protect_pins(const char *rel);
 
 /* Adds the mounts for the built-in list and the plan's PLAN_PROTECT entries to l. ws_fd: the workspace
  * (O_PATH). 0, or -1 with *e filled; *out is set when placeholders were made, also on failure. */
 int protect_workspace(struct launch *l, const struct plan_header *plan, int ws_fd,
 	const struct creds *user, const struct identity *id, struct placeholders **out,
 	struct error *e);
+
+/* The same mounts once more, for a sandbox that runs: l is emptied first. extra: its PLAN_PROTECT paths.
+ * 0, or -1 with *e filled. */
+int protect_again(struct launch *l, struct placeholders *p, const char *workspace,
+	const char *const *extra, size_t nextra, const struct creds *user,
+	const struct identity *id, struct error *e);
+
+/* The workspace, O_PATH; stays p's. */
+int protect_dir(const struct placeholders *p);
 
 /* The sandbox is gone. The placeholders stay for a few seconds, for the next launch. NULL is fine. */
 void protect_release(struct placeholders *p, uint64_t now_ns);
