@@ -719,41 +719,13 @@ static int unlatch_name(const struct ctl *c, const char *name)
 	return CTL_OK;
 }
 
-struct owners { /* uids that have latches */
-	unsigned n;
-	unsigned uid[1024];
-};
-
-static int note_owner(void *ctx, const struct latch_row *l)
-{
-	struct owners *o = ctx;
-
-	for (unsigned i = 0; i < o->n; i++)
-		if (o->uid[i] == l->uid)
-			return CTL_OK;
-	if (o->n < ARRAY_LEN(o->uid))
-		o->uid[o->n++] = l->uid;
-	return CTL_OK;
-}
-
 /* Root's "all" is everybody's, as it is for kill --all. */
 static int unlatch_all(const struct ctl *c)
 {
-	static struct owners o;
 	unsigned long removed = 0;
-	int r;
+	/* Everyone's at once, also what a full table set for all. */
+	int r = unlatch(c, geteuid() == 0 ? "*/*" : "*", &removed);
 
-	if (geteuid() != 0) {
-		r = unlatch(c, "*", &removed);
-	} else {
-		r = each_latch(c, note_owner, &o);
-		for (unsigned i = 0; r == CTL_OK && i < o.n; i++) {
-			char target[16];
-
-			snprintf(target, sizeof target, "%u/*", o.uid[i]);
-			r = unlatch(c, target, &removed);
-		}
-	}
 	if (r == CTL_OK)
 		printf("removed %lu latch%s\n", removed, removed == 1 ? "" : "es");
 	return r;

@@ -137,12 +137,22 @@ static int find_owner(struct kill_target *t, int base, uid_t peer, struct error 
 	return 0;
 }
 
+static int has_run_here(int base, uid_t uid)
+{
+	cleanup_close int dir = base < 0 ? -1 : kill_open_user(base, uid);
+
+	return base < 0 || dir >= 0 || errno != ENOENT;
+}
+
 int kill_resolve(struct kill_target *t, int base, uid_t peer, int admin, struct error *e)
 {
 	if (paths_is_agent_uid(peer))
 		return error_set(e, 0, "an agent may not kill");
 	if (!admin && (t->scope == KILL_EVERYONE || (t->has_uid && t->uid != peer)))
 		return error_set(e, 0, "only root and members of group agentd may kill for others");
+	/* A latch takes a slot of the table that all share: only for who has ever run something here. */
+	if (!admin && !has_run_here(base, peer))
+		return error_set(e, 0, "no agent of yours has run here: there is nothing to kill");
 	if (t->has_uid || t->scope == KILL_EVERYONE)
 		return 0;
 	if (admin && t->scope == KILL_ONE)

@@ -414,6 +414,24 @@ unsigned latch_clear(struct latch_table *t, uid_t uid, const char *name)
 	return removed;
 }
 
+unsigned latch_clear_everyone(struct latch_table *t)
+{
+	struct latch_entry e;
+	unsigned removed = 0;
+	uint64_t w;
+
+	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
+		while (read_slot(t->map, i, &e, &w) == 1) {
+			if (change(t->map, i, &w, w & ~(USED | UNLOGGED))) {
+				removed++;
+				break;
+			}
+		}
+	}
+	removed += atomic_exchange(&t->map->h.everyone, 0);
+	return removed;
+}
+
 void latch_logged(struct latch_table *t, unsigned i, uint64_t at_ns)
 {
 	struct latch_entry e;

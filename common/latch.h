@@ -67,6 +67,10 @@ int latch_damaged(const struct latch_table *t);
 /* Removes the latch of (uid, name); with name NULL every latch of the uid. The number removed. */
 unsigned latch_clear(struct latch_table *t, uid_t uid, const char *name);
 
+/* Removes every latch of every user, also the one on everyone that a full table sets. Not that of a
+ * damaged table. For root. The number removed. */
+unsigned latch_clear_everyone(struct latch_table *t);
+
 /* Reads slot i (0..LATCH_SLOTS-1). 1 when it is used and copied to *out. */
 int latch_get(const struct latch_table *t, unsigned i, struct latch_entry *out);
 

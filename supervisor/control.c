@@ -328,8 +328,16 @@ static void verb_unlatch(struct client *c, const char *arg)
 {
 	const char *name;
 	unsigned n;
-	uid_t uid;
+	uid_t uid = (uid_t)-1;
 
+	if (c->admin && !strcmp(arg, "*/*")) {
+		event_receipts();
+		n = latch_clear_everyone(sup.latches);
+		wire_send(sup.killer, KILLER_SYNC, 0, NULL, 0, NULL, 0);
+		note_human(c, EVENT_UNLATCH, NULL, uid, "*/*");
+		reply(c, "OK %u", n);
+		return;
+	}
 	if (parse_owner(c, arg, &uid, &name) < 0 || (strcmp(name, "*") != 0 && !name_valid(name))) {
 		reply(c, "ERR %.80s is not the name of an agent", arg);
 		return;

@@ -20,7 +20,7 @@ PTRACE = "ptrace-child ptrace-init ptrace-traceme vm-readv vm-writev".split()
 NAMESPACES = """unshare-user unshare-mount unshare-net unshare-pid unshare-ipc unshare-uts
     unshare-cgroup unshare-time clone-user clone3-user setns chroot""".split()
 IDENTITY = """setuid setgroups personality-exec personality-aslr status mounts-nosuid mknod fds
-    raise-limits realtime lower-nice""".split()
+    raise-limits realtime lower-nice set-id-files socket-pairs""".split()
 TERMINAL = "tiocsti tiocsti-high tioclinux".split()
 SOCKETS = """af-packet raw-ip raw-ip6 af-vsock af-alg af-key af-bluetooth af-can af-rds
     af-tipc af-xdp af-smc sctp netlink-generic netlink-filter

@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -183,9 +184,29 @@ def test_damaged_latches(inst):
 
 
 def test_kill_before_it_runs(inst):
-    """kill of a name that does not run still latches it"""
+    """kill of a name that does not run still latches it, for a user who has run something before"""
+    refused = inst.ctl("kill", "later")
+    assert refused.code == 1 and "has run here" in refused.err, refused
+    inst.run("true").ok()
     inst.ctl("kill", "later")
     inst.latched("later")
+
+
+def test_full_table(inst):
+    """A full latch table stops everyone, and root empties it with unlatch --all"""
+    path = os.path.join(inst.run_dir, "kill.sock")
+    for uid in range(13000, 13018):
+        for i in range(64):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(path)
+                s.sendall(f"KILL {uid}/n{i}\n".encode())
+                answer = b""
+                while not answer.endswith(b".\n"):
+                    answer += s.recv(4096)
+    full = inst.run("true")
+    assert full.code != 0 and "everything is latched" in full.err, (full, full.err)
+    inst.ctl("unlatch", "--all", user="root").ok()
+    inst.run("true").ok()
 
 
 @limit(120)

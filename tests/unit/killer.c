@@ -80,6 +80,9 @@ static void prepare(void)
 	ck_assert_int_eq(mkdirat(v2, cfg.paths.cgroup, 0755), 0);
 	base = openat(v2, cfg.paths.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	close(v2);
+	/* Users who have run something: others get no latch. */
+	for (const char *const *p = (const char *const[]){"u1000", "u1001", "u4242", NULL}; *p; p++)
+		ck_assert_int_eq(mkdirat(base, *p, 0755), 0);
 	cfg.lock_fd = -1;
 	cfg.admin_gid = GROUP;
 	cfg.freeze_after_ms = 60000;
@@ -753,6 +756,23 @@ START_TEST(a_hundred_clients_at_once)
 }
 END_TEST
 
+START_TEST(who_never_ran_anything_takes_no_latch)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int s;
+
+		if (setresgid(7777, 7777, 7777) < 0 || setresuid(7777, 7777, 7777) < 0)
+			_exit(1);
+		s = connect_client();
+		(void)!send(s, "KILL web\n", 9, MSG_NOSIGNAL);
+		_exit(strstr(read_answer(s, 1000), "has run here") ? 0 : 2);
+	}
+	ck_assert_int_eq(wait_for(pid, 3000), 0);
+}
+END_TEST
+
 START_TEST(a_user_with_too_many_connections_pushes_out_only_its_own)
 {
 	int mine[120], roots = connect_client();
@@ -1181,6 +1201,7 @@ int main(void)
 	tcase_add_test(c, a_line_in_small_pieces_is_understood);
 	tcase_add_test(c, a_client_that_hangs_up_does_not_stop_its_kill);
 	tcase_add_test(c, a_hundred_clients_at_once);
+	tcase_add_test(c, who_never_ran_anything_takes_no_latch);
 	tcase_add_test(c, a_user_with_too_many_connections_pushes_out_only_its_own);
 	tcase_add_test(w, a_supervisor_that_falls_silent_freezes_then_kills);
 	tcase_add_test(w, a_supervisor_that_comes_back_thaws_what_the_watchdog_froze_only);
