@@ -377,7 +377,7 @@ static int check_latch(const struct sandbox *s, struct error *e)
 		return 0;
 	if (!l.at_ns)
 		return error_set(
-			e, 0, "the latch table is damaged, so every agent counts as killed");
+			e, 0, "%s (root: agentctl unlatch --all, or see SECURITY.md)", l.reason);
 	return error_set(e, 0,
 		"%s was killed by uid %u and stays dead%s%s; to let it start again: agentctl "
 		"unlatch %s",
