@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
 
 #include "common/io.h"
@@ -48,7 +49,7 @@ __attribute__((format(printf, 2, 3))) static _Noreturn void give_up(
 	va_start(ap, fmt);
 	vsnprintf(x->fail->what, sizeof x->fail->what, fmt, ap);
 	va_end(ap);
-	_exit(1);
+	_exit(x->fail->err < 256 ? x->fail->err : 1);
 }
 
 static void join_v1_cgroups(const struct enter *x)
@@ -283,6 +284,43 @@ static void mount_trees(const struct enter *x, struct tops *t)
 		close(at);
 		close(tree);
 	}
+}
+
+/* 1 when the same file or directory is mounted there already, with the same rights. What the agent could
+ * mount there itself, it cannot mount at all. */
+static int stands(const struct spawn_mount *m, int tree, int at)
+{
+	struct statx a, b;
+	struct statvfs v;
+
+	if (statx(tree, "", AT_EMPTY_PATH, STATX_INO, &a) < 0 ||
+		statx(at, "", AT_EMPTY_PATH, STATX_INO, &b) < 0 || fstatvfs(at, &v) < 0)
+		return 0;
+	return b.stx_attributes & STATX_ATTR_MOUNT_ROOT && a.stx_ino == b.stx_ino &&
+	       a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor &&
+	       !(v.f_flag & ST_RDONLY) == !!(m->flags & SPAWN_M_RW);
+}
+
+_Noreturn void enter_again(const struct enter *x, int mnt_ns)
+{
+	int next = 0;
+
+	if (setns(mnt_ns, CLONE_NEWNS) < 0)
+		give_up(x, "cannot enter the sandbox's mount namespace");
+	for (uint32_t i = 0; i < x->req->nmounts; i++) {
+		const struct spawn_mount *m = &x->req->mounts[i];
+		const char *dst = x->req->text + m->dst;
+		int tree = tree_for(x, m, m->flags & SPAWN_M_HIDE ? -1 : x->fds[next++]);
+		int at = open_mount_point(x, dst);
+
+		if (!stands(m, tree, at) &&
+			move_mount(tree, "", at, "",
+				MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+			give_up(x, "cannot mount %s", dst);
+		close(at);
+		close(tree);
+	}
+	_exit(0);
 }
 
 /* ---- /run ---- */

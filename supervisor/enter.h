@@ -28,4 +28,8 @@ struct enter {
 
 _Noreturn void enter_sandbox(const struct enter *x);
 
+/* For a forked child of the spawner: enters the mount namespace mnt_ns of a running sandbox and mounts
+ * what x->req says there (x->fds: the trees), but where it still stands. Exits with 0 or an errno. */
+_Noreturn void enter_again(const struct enter *x, int mnt_ns);
+
 #endif

@@ -464,7 +464,7 @@ static int start(const char *root, struct error *e)
 	if (sodium_init() < 0)
 		return error_set(e, 0, "libsodium does not start");
 	if (paths_init(&sup.paths, root, e) < 0 || find_programs(e) < 0 || loop_init(e) < 0 ||
-		make_directories(e) < 0 || take_lock(e) < 0)
+		guard_init(e) < 0 || make_directories(e) < 0 || take_lock(e) < 0)
 		return -1;
 	umask(022);
 	raise_descriptor_limit();

@@ -80,6 +80,8 @@ static void release(struct sandbox *s)
 	close_fd(&s->control);
 	close_fd(&s->cgroup);
 	limits_release(&s->limits);
+	guard_free(s->guard);
+	s->guard = NULL;
 	protect_release(s->placeholders, io_now_mono());
 	s->placeholders = NULL;
 	identity_release(s->identity);
@@ -287,6 +289,7 @@ static void on_control_message(struct sandbox *s, const char *msg, size_t n, int
 	switch (msg[0]) {
 	case INIT_READY:
 		s->ready = 1;
+		guard_ready(s->guard);
 		note_running(s);
 		break;
 	case INIT_PTY:
@@ -341,17 +344,23 @@ void sandbox_signal(struct sandbox *s, int sig)
 		send(s->control, msg, sizeof msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+int sandbox_apply_freeze(struct sandbox *s)
+{
+	return cgroup_freeze(s->cgroup, s->frozen || s->frozen_by_us || s->mending);
+}
+
 int sandbox_freeze(struct sandbox *s, int on, struct error *e)
 {
 	/* Its first process shares the spawner's memory until it has started: frozen, it would stop every
 	 * launch. */
 	if (s->state == SB_STARTING)
 		return error_set(e, 0, "%s is still starting: try again", s->name);
-	if (cgroup_freeze(s->cgroup, on) < 0)
-		return error_set(e, errno, "cannot %s %s", on ? "freeze" : "thaw", s->name);
 	s->frozen = on;
 	s->frozen_by_us = 0;
-	return 0;
+	if (sandbox_apply_freeze(s) == 0)
+		return 0;
+	s->frozen = !on;
+	return error_set(e, errno, "cannot %s %s", on ? "freeze" : "thaw", s->name);
 }
 
 /* ---- the start of one ---- */
@@ -502,8 +511,9 @@ static int prepare_and_send(struct sandbox *s, const struct plan_header *plan, i
 	if (r < 0)
 		return -1;
 	memcpy(launch.req.identity, s->identity_hash, sizeof launch.req.identity);
-	if (make_cgroup(s, e) < 0 || limits_apply(s->cgroup, plan, &s->limits, e) < 0 ||
-		make_sockets(s, &inner, e) < 0)
+	s->guard = guard_new(s, plan, &launch, e);
+	if (!s->guard || make_cgroup(s, e) < 0 ||
+		limits_apply(s->cgroup, plan, &s->limits, e) < 0 || make_sockets(s, &inner, e) < 0)
 		r = -1;
 	else
 		r = hand_over(s, plan_fd, inner, stdio, e);
@@ -586,7 +596,19 @@ static int on_exited(void *ctx, struct wire_msg *m)
 	return 0;
 }
 
+static int on_remounted(void *ctx, struct wire_msg *m)
+{
+	struct sandbox *s = sandbox_by_number(m->h.id);
+
+	(void)ctx;
+	if (s)
+		guard_remounted(s->guard, (int)((struct spawn_remounted *)(void *)m->payload)->err);
+	return 0;
+}
+
 static const struct wire_rule spawner_rules[] = {
+	{SPAWN_REMOUNTED, sizeof(struct spawn_remounted), sizeof(struct spawn_remounted), 0, 0,
+		on_remounted},
 	{SPAWN_STARTED, sizeof(struct spawn_started), sizeof(struct spawn_started), 0, 0,
 		on_started},
 	{SPAWN_FAILED, sizeof(struct spawn_failed), sizeof(struct spawn_failed), 0, 0, on_failed},
@@ -619,11 +641,13 @@ static void freeze_lost(struct sandbox *s, int lost)
 {
 	if (lost && !s->frozen_by_us && !s->frozen) {
 		say("no broker: freezing %s", s->name);
-		if (cgroup_freeze(s->cgroup, 1) == 0)
-			s->frozen_by_us = 1;
-	} else if (!lost && s->frozen_by_us) {
-		if (cgroup_freeze(s->cgroup, 0) == 0)
+		s->frozen_by_us = 1;
+		if (sandbox_apply_freeze(s) < 0)
 			s->frozen_by_us = 0;
+	} else if (!lost && s->frozen_by_us) {
+		s->frozen_by_us = 0;
+		if (sandbox_apply_freeze(s) < 0)
+			s->frozen_by_us = 1;
 	}
 }
 
@@ -675,5 +699,6 @@ void sandbox_tick(uint64_t now)
 		take_out(&sup.ended, s);
 		sandbox_free(s);
 	}
+	guard_tick();
 	protect_collect(now);
 }

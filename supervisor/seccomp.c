@@ -277,7 +277,8 @@ int seccomp_install(const struct sock_fprog *p)
  * reaches into the kernel (modules, kexec, bpf, perf, io_uring), other processes' memory, or clocks. */
 int seccomp_confine_supervisor(struct error *e)
 {
-	static const char *const more[] = {"clone", "clone3", "ioctl", "socket", "socketpair"};
+	static const char *const more[] = {"clone", "clone3", "ioctl", "socket", "socketpair",
+		"fanotify_init", "fanotify_mark", "name_to_handle_at"};
 	struct sock_fprog p = {0};
 	struct build b;
 	int r;

@@ -20,6 +20,9 @@ enum spawn_msg {
 	SPAWN_STARTED, /* spawner → supervisor: struct spawn_started */
 	SPAWN_FAILED, /* spawner → supervisor: struct spawn_failed */
 	SPAWN_EXITED, /* spawner → supervisor: struct spawn_exited */
+	SPAWN_REMOUNT, /* supervisor → spawner: the walls of sandbox h.id once more; struct spawn_req of
+			  which mounts and text count, fds: the trees */
+	SPAWN_REMOUNTED, /* spawner → supervisor: struct spawn_remounted */
 };
 
 /* Descriptors of SPAWN_LAUNCH: these, then nprocs v1 tasks files, then nmounts trees. */
@@ -66,6 +69,11 @@ struct spawn_failed {
 
 struct spawn_exited {
 	int32_t status; /* as waitpid(2) gives it */
+	uint32_t reserved;
+};
+
+struct spawn_remounted {
+	uint32_t err; /* 0, or an errno: what stands and what does not is unknown */
 	uint32_t reserved;
 };
 

@@ -30,6 +30,7 @@
 struct child {
 	pid_t pid;
 	uint64_t id;
+	int remounts; /* not a sandbox, but a child that works in one */
 };
 
 struct spawner {
@@ -108,7 +109,7 @@ static void answer_failed(struct spawner *s, uint64_t id, int err, const char *w
 	answer(s, SPAWN_FAILED, id, &f, sizeof f);
 }
 
-static int remember(struct spawner *s, pid_t pid, uint64_t id)
+static int remember(struct spawner *s, pid_t pid, uint64_t id, int remounts)
 {
 	if (s->n == s->cap) {
 		size_t cap = s->cap ? s->cap * 2 : 64;
@@ -119,7 +120,7 @@ static int remember(struct spawner *s, pid_t pid, uint64_t id)
 		s->child = c;
 		s->cap = cap;
 	}
-	s->child[s->n++] = (struct child){.pid = pid, .id = id};
+	s->child[s->n++] = (struct child){.pid = pid, .id = id, .remounts = remounts};
 	return 0;
 }
 
@@ -137,8 +138,7 @@ static int request_ok(const struct wire_msg *m)
 	const struct spawn_req *r = (const struct spawn_req *)(const void *)m->payload;
 	size_t used;
 
-	if (m->h.type != SPAWN_LAUNCH || m->h.len <= offsetof(struct spawn_req, text) ||
-		m->h.len > sizeof *r || m->nfds < SPAWN_FD_STDIO)
+	if (m->h.len <= offsetof(struct spawn_req, text) || m->h.len > sizeof *r)
 		return 0;
 	used = m->h.len - offsetof(struct spawn_req, text);
 	if (r->nprocs > SPAWN_PROCS_MAX || r->nmounts > SPAWN_MOUNTS_MAX || r->text[used - 1] != 0)
@@ -189,7 +189,7 @@ static void launch_plan(
 		answer_failed(s, id, errno, "cannot clone the sandbox's first process");
 	else if (s->fail.what[0])
 		launch_failed(s, id, pid);
-	else if (remember(s, pid, id) < 0)
+	else if (remember(s, pid, id, 0) < 0)
 		die("out of memory"); /* the sandboxes die with us: fail closed */
 	close(x.netns_fd);
 	if (pid > 0 && !s->fail.what[0]) {
@@ -204,7 +204,7 @@ static void launch(struct spawner *s, struct wire_msg *m)
 	const void *plan;
 	size_t n;
 
-	if (!request_ok(m))
+	if (m->nfds < SPAWN_FD_STDIO || !request_ok(m))
 		die("a malformed launch request");
 	plan = io_map_sealed(m->fds[SPAWN_FD_PLAN], PLAN_SIZE_MAX, &n, &e);
 	if (!plan) {
@@ -218,6 +218,53 @@ static void launch(struct spawner *s, struct wire_msg *m)
 	munmap((void *)(uintptr_t)plan, n);
 }
 
+static pid_t init_of(const struct spawner *s, uint64_t id)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->child[i].id == id && !s->child[i].remounts)
+			return s->child[i].pid;
+	}
+	return -1;
+}
+
+static void answer_remounted(struct spawner *s, uint64_t id, int err)
+{
+	struct spawn_remounted r = {.err = (uint32_t)err};
+
+	answer(s, SPAWN_REMOUNTED, id, &r, sizeof r);
+}
+
+/* Forked, so that a file system that does not answer holds up nobody else. The pid is a child's that is
+ * not reaped yet: it cannot be another process. */
+static void remount(struct spawner *s, struct wire_msg *m)
+{
+	struct enter x = {.req = (const struct spawn_req *)(const void *)m->payload,
+		.fds = m->fds,
+		.fail = &s->fail};
+	pid_t init = init_of(s, m->h.id), pid;
+	cleanup_close int ns = -1;
+	char path[32];
+	size_t want = 0;
+
+	if (!request_ok(m))
+		die("a malformed request to mount again");
+	for (uint32_t i = 0; i < x.req->nmounts; i++)
+		want += !(x.req->mounts[i].flags & SPAWN_M_HIDE);
+	snprintf(path, sizeof path, "%d/ns/mnt", init);
+	ns = init < 0 ? -1 : openat(s->config.proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (ns < 0 || want != m->nfds) {
+		answer_remounted(s, m->h.id, ns < 0 ? ESRCH : EPROTO);
+		return;
+	}
+	pid = fork();
+	if (pid == 0)
+		enter_again(&x, ns);
+	if (pid < 0)
+		answer_remounted(s, m->h.id, errno);
+	else if (remember(s, pid, m->h.id, 1) < 0)
+		die("out of memory");
+}
+
 static void reap(struct spawner *s)
 {
 	struct signalfd_siginfo si;
@@ -229,12 +276,16 @@ static void reap(struct spawner *s)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		for (size_t i = 0; i < s->n; i++) {
 			struct spawn_exited x = {.status = status};
-			uint64_t id = s->child[i].id;
+			struct child c = s->child[i];
 
-			if (s->child[i].pid != pid)
+			if (c.pid != pid)
 				continue;
 			s->child[i] = s->child[--s->n];
-			answer(s, SPAWN_EXITED, id, &x, sizeof x);
+			if (c.remounts)
+				answer_remounted(
+					s, c.id, WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
+			else
+				answer(s, SPAWN_EXITED, c.id, &x, sizeof x);
 			break;
 		}
 	}
@@ -324,7 +375,12 @@ _Noreturn void spawner_main(const struct spawn_config *c)
 		if (p[0].revents) {
 			if (wire_recv(s.config.sock, &m) <= 0)
 				_exit(0); /* the supervisor is gone */
-			launch(&s, &m);
+			if (m.h.type == SPAWN_LAUNCH)
+				launch(&s, &m);
+			else if (m.h.type == SPAWN_REMOUNT)
+				remount(&s, &m);
+			else
+				die("an unknown request");
 			wire_close_fds(&m);
 		}
 	}

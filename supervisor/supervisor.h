@@ -10,6 +10,7 @@
 #include "common/paths.h"
 #include "common/plan.h"
 #include "supervisor/creds.h"
+#include "supervisor/guard.h"
 #include "supervisor/identity.h"
 #include "supervisor/limits.h"
 #include "supervisor/loop.h"
@@ -47,6 +48,7 @@ struct sandbox {
 	int cgroup; /* v2 directory */
 	struct limit_slot limits;
 	struct placeholders *placeholders;
+	struct guard *guard;
 	int session_fd, tool_fd, pty_fd; /* kept for a restarted broker; -1 when absent */
 	int control; /* our end of init's control socket */
 	struct watch *control_watch;
@@ -64,6 +66,7 @@ struct sandbox {
 	int told_broker; /* MSG_STARTED was sent */
 	int frozen; /* by a person */
 	int frozen_by_us; /* because a daemon is lost */
+	int mending; /* frozen by its guard, while its walls are rebuilt */
 	uint32_t exit_code, reason;
 	char text[256]; /* why it ended */
 	struct client *client; /* the RUN connection, NULL when gone */
@@ -136,6 +139,8 @@ struct sandbox *sandbox_find(uid_t uid, const char *name);
 struct sandbox *sandbox_by_number(uint64_t number);
 void sandbox_signal(struct sandbox *s, int sig);
 int sandbox_freeze(struct sandbox *s, int on, struct error *e);
+/* Freezes or thaws it, as frozen, frozen_by_us and mending say together. 0, or -1 with errno. */
+int sandbox_apply_freeze(struct sandbox *s);
 /* Kills it without a latch: its client hung up, a wall was not there, time is up. */
 void sandbox_stop(struct sandbox *s, uint32_t reason, const char *text);
 /* The start is recorded; or it never will be (0, or -1 when that launch does not wait for it). */

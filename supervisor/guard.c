@@ -1,0 +1,780 @@
+/* What happens to protected paths from outside; see guard.h. Events tell when to look; whether a wall
+ * stands is always read from the sandbox's own mount table, never concluded from events. */
+#include "supervisor/guard.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "supervisor/launch.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/sys.h"
+
+#define HANDLE_MAX     128
+#define DIRS_MAX       SPAWN_MOUNTS_MAX
+#define SECOND         1000000000ull
+#define FREEZE_WAIT_US 20000 /* a task in the middle of a system call may hold a freeze up */
+#define MENDS_A_SECOND 50
+#define LOOK_MAX       30000 /* open files that are looked at before it is given up */
+#define ACTORS_KEPT    16
+#define ACTOR_KEPT_NS  (SECOND / 5)
+
+#define NAMES   (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO)
+#define CONTENT (FAN_MODIFY | FAN_CLOSE_WRITE)
+
+struct wall {
+	char *rel; /* to the workspace; in guard.text */
+	uint32_t flags; /* SPAWN_M_* */
+	int touched; /* its name changed since the walls were last whole */
+	int was_down;
+};
+
+struct dir {
+	char rel[PLAN_PATH_MAX + 1]; /* "" is the workspace */
+	unsigned char handle[sizeof(struct file_handle) + HANDLE_MAX]; /* fanotify */
+	int wd; /* inotify */
+};
+
+struct guard {
+	struct sandbox *s;
+	char *text; /* copy of the launch's destinations */
+	struct wall wall[SPAWN_MOUNTS_MAX];
+	size_t nwalls;
+	struct dir *dir;
+	size_t ndirs, capdirs;
+	char **extra;
+	size_t nextra;
+	int pending; /* the spawner has not answered yet */
+	int dirty; /* look again */
+	uint64_t second; /* rate of rebuilding */
+	unsigned mends;
+	struct guard *next;
+};
+
+struct actor {
+	pid_t pid;
+	uint64_t seen;
+};
+
+static int notify_fd = -1, by_name; /* by_name: inotify */
+static struct guard *all;
+static struct actor host_actors[ACTORS_KEPT]; /* were seen outside of every sandbox a moment ago */
+static struct launch again; /* too large for a stack */
+
+/* ---- pure ---- */
+
+int guard_cgroup(char *text, const char *base, uid_t *uid, char *name, size_t cap)
+{
+	char *line = text, *at, *end;
+	size_t n = strlen(base);
+
+	while (line && strncmp(line, "0::/", 4) != 0) {
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	if (!line)
+		return 0;
+	line[strcspn(line, "\n")] = 0;
+	for (at = strstr(line, base); at; at = strstr(at + 1, base)) {
+		if (at[-1] == '/' && !strncmp(at + n, "/u", 2))
+			break;
+	}
+	if (!at)
+		return 0;
+	*uid = (uid_t)strtoul(at + n + 2, &end, 10);
+	if (end == at + n + 2 || *end != '/')
+		return 0;
+	end++;
+	end[strcspn(end, "/")] = 0;
+	return *end && (size_t)snprintf(name, cap, "%s", end) < cap;
+}
+
+int guard_below(const char *path, const char *wall)
+{
+	size_t n = strlen(wall);
+
+	return !strncmp(path, wall, n) && (path[n] == 0 || path[n] == '/');
+}
+
+static const char *base_of(const char *rel)
+{
+	const char *slash = strrchr(rel, '/');
+
+	return slash ? slash + 1 : rel;
+}
+
+/* 1 when rel is name in the directory dir ("" for the workspace). */
+static int is_at(const char *rel, const char *dir, const char *name)
+{
+	const char *base = base_of(rel);
+	size_t n = base == rel ? 0 : (size_t)(base - rel - 1);
+
+	return !strcmp(base, name) && strlen(dir) == n && !strncmp(rel, dir, n);
+}
+
+/* ---- marks ---- */
+
+static int open_dir(const struct guard *g, const char *rel)
+{
+	return sys_openat2(protect_dir(g->s->placeholders), *rel ? rel : ".",
+		O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+}
+
+static int read_handle(int fd, struct dir *d)
+{
+	struct file_handle *h = (struct file_handle *)(void *)d->handle;
+	int id;
+
+	h->handle_bytes = HANDLE_MAX;
+	return name_to_handle_at(fd, "", h, &id, AT_EMPTY_PATH);
+}
+
+static int same_handle(const struct dir *d, const struct file_handle *b)
+{
+	const struct file_handle *a = (const struct file_handle *)(const void *)d->handle;
+
+	return a->handle_bytes == b->handle_bytes && a->handle_type == b->handle_type &&
+	       !memcmp(a->f_handle, b->f_handle, b->handle_bytes);
+}
+
+static int mark(int fd, struct dir *d)
+{
+	char path[40];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (by_name) {
+		d->wd = inotify_add_watch(notify_fd, path,
+			IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE |
+				IN_ONLYDIR);
+		return d->wd < 0 ? -1 : 0;
+	}
+	if (read_handle(fd, d) < 0)
+		return -1;
+	return fanotify_mark(notify_fd, FAN_MARK_ADD,
+		NAMES | CONTENT | FAN_ONDIR | FAN_EVENT_ON_CHILD, AT_FDCWD, path);
+}
+
+static int same_dir(const struct dir *a, const struct dir *b)
+{
+	return by_name ? a->wd == b->wd
+		       : same_handle(a, (const struct file_handle *)(const void *)b->handle);
+}
+
+static void unmark(const struct guard *g, const struct dir *d)
+{
+	cleanup_close int fd = open_dir(g, d->rel);
+	struct dir now = {.wd = d->wd};
+	char path[40];
+
+	for (const struct guard *o = all; o; o = o->next) {
+		for (size_t i = 0; o != g && i < o->ndirs; i++) {
+			if (same_dir(&o->dir[i], d))
+				return; /* another sandbox's too */
+		}
+	}
+	if (by_name) {
+		inotify_rm_watch(notify_fd, d->wd);
+	} else if (fd >= 0 && read_handle(fd, &now) == 0 && same_dir(&now, d)) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		fanotify_mark(notify_fd, FAN_MARK_REMOVE,
+			NAMES | CONTENT | FAN_ONDIR | FAN_EVENT_ON_CHILD, AT_FDCWD, path);
+	}
+}
+
+static int watch_dir(struct guard *g, const char *rel, size_t n, struct error *e)
+{
+	cleanup_close int fd = -1;
+	struct dir *d;
+
+	for (size_t i = 0; i < g->ndirs; i++) {
+		if (strlen(g->dir[i].rel) == n && !strncmp(g->dir[i].rel, rel, n))
+			return 0;
+	}
+	if (g->ndirs == g->capdirs) {
+		d = realloc(g->dir, (g->capdirs + 8) * sizeof *d);
+		if (!d)
+			return error_set(e, ENOMEM, "cannot watch the workspace");
+		g->dir = d;
+		g->capdirs += 8;
+	}
+	d = &g->dir[g->ndirs];
+	*d = (struct dir){.wd = -1};
+	memcpy(d->rel, rel, n);
+	fd = open_dir(g, d->rel);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		return 0;
+	if (fd < 0 || mark(fd, d) < 0)
+		return error_set(
+			e, errno, "cannot watch %s in the workspace", n ? d->rel : "what happens");
+	g->ndirs++;
+	return 0;
+}
+
+/* The directories that walls are in, and the pinned ones. */
+static int watch_dirs(struct guard *g, struct error *e)
+{
+	if (watch_dir(g, "", 0, e) < 0)
+		return -1;
+	for (size_t i = 0; i < g->nwalls; i++) {
+		const char *rel = g->wall[i].rel, *base = base_of(rel);
+
+		if (base != rel && watch_dir(g, rel, (size_t)(base - rel - 1), e) < 0)
+			return -1;
+		if (!(g->wall[i].flags & (SPAWN_M_FILE | SPAWN_M_HIDE)) &&
+			watch_dir(g, rel, strlen(rel), e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Takes over the walls of a launch. */
+static int take_walls(struct guard *g, const struct launch *l, struct error *e)
+{
+	size_t skip = strlen(g->s->workspace) + 1;
+	char *text = malloc(l->text_len + 1);
+
+	if (!text)
+		return error_set(e, ENOMEM, "cannot remember what is protected");
+	memcpy(text, l->req.text, l->text_len);
+	free(g->text);
+	g->text = text;
+	g->nwalls = 0;
+	for (uint32_t i = l->first_wall; i < l->req.nmounts; i++)
+		g->wall[g->nwalls++] = (struct wall){
+			.rel = text + l->req.mounts[i].dst + skip, .flags = l->req.mounts[i].flags};
+	for (size_t i = 0; i < g->ndirs; i++)
+		unmark(g, &g->dir[i]);
+	g->ndirs = 0;
+	return watch_dirs(g, e);
+}
+
+static int take_extra(struct guard *g, const struct plan_header *plan, struct error *e)
+{
+	g->extra = calloc(plan->mountc + 1, sizeof *g->extra);
+	for (uint32_t i = 0; g->extra && i < plan->mountc; i++) {
+		const struct plan_mount *m = plan_mount_at(plan, i);
+
+		if (m->kind != PLAN_PROTECT)
+			continue;
+		g->extra[g->nextra] = strdup(plan_text(plan, m->src));
+		if (!g->extra[g->nextra++])
+			return error_set(e, ENOMEM, "cannot remember what is protected");
+	}
+	return g->extra ? 0 : error_set(e, ENOMEM, "cannot remember what is protected");
+}
+
+struct guard *guard_new(
+	struct sandbox *s, const struct plan_header *plan, const struct launch *l, struct error *e)
+{
+	struct guard *g = calloc(1, sizeof *g);
+
+	if (!g) {
+		error_set(e, ENOMEM, "no memory for another sandbox");
+		return NULL;
+	}
+	g->s = s;
+	g->next = all;
+	all = g;
+	if (take_extra(g, plan, e) == 0 && take_walls(g, l, e) == 0)
+		return g;
+	guard_free(g);
+	return NULL;
+}
+
+void guard_free(struct guard *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < g->ndirs; i++)
+		unmark(g, &g->dir[i]);
+	for (struct guard **at = &all; *at; at = &(*at)->next) {
+		if (*at == g) {
+			*at = g->next;
+			break;
+		}
+	}
+	for (size_t i = 0; i < g->nextra; i++)
+		free(g->extra[i]);
+	free(g->extra);
+	free(g->dir);
+	free(g->text);
+	free(g);
+}
+
+/* ---- do the walls stand? ---- */
+
+static int runs(const struct guard *g)
+{
+	return g->s->ready && g->s->pid > 0 &&
+	       (g->s->state == SB_STARTING || g->s->state == SB_RUNNING);
+}
+
+__attribute__((format(printf, 2, 3))) static void stop(struct guard *g, const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	if (!runs(g))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	event_text(EVENT_ROLE, g->s->owner.uid, "%s was ended: %s", g->s->name, text);
+	sandbox_stop(g->s, END_FAILED, text);
+}
+
+static int wall_stands(int root, const char *workspace, const struct wall *w)
+{
+	char path[2 * PLAN_PATH_MAX + 2];
+	cleanup_close int fd = -1;
+	struct statx x;
+	struct statvfs v;
+
+	snprintf(path, sizeof path, "%s/%s", workspace + 1, w->rel);
+	fd = sys_openat2(root, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
+		RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &x) < 0 ||
+		!(x.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0;
+	return w->flags & SPAWN_M_RW || (fstatvfs(fd, &v) == 0 && v.f_flag & ST_RDONLY);
+}
+
+/* How many are down (noted at each); 0 also when its first process is gone. */
+static int walls_down(struct guard *g)
+{
+	char path[40];
+	cleanup_close int root = -1;
+	int down = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/root", g->s->pid);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 && (errno == ENOENT || errno == ESRCH))
+		return 0;
+	for (size_t i = 0; i < g->nwalls; i++) {
+		g->wall[i].was_down = root < 0 || !wall_stands(root, g->s->workspace, &g->wall[i]);
+		down += g->wall[i].was_down;
+	}
+	return down;
+}
+
+static int name_down(const struct guard *g, const char *rel)
+{
+	for (size_t i = 0; i < g->nwalls; i++) {
+		if (g->wall[i].was_down && guard_below(rel, g->wall[i].rel))
+			return 1;
+	}
+	return 0;
+}
+
+/* ---- did it take hold of anything while a wall was down? ---- */
+
+struct look {
+	struct guard *g;
+	size_t skip; /* length of "WORKSPACE/" */
+	int left;
+	char found[128];
+};
+
+/* One entry of /proc/PID/{fd,map_files}, or cwd: a path at or below a wall that was down, reached
+ * through a writable mount, is a way around the new wall. */
+static int look_at(struct look *k, int dir, const char *entry)
+{
+	char to[PLAN_PATH_MAX * 2 + 2];
+	ssize_t n = readlinkat(dir, entry, to, sizeof to - 1);
+	cleanup_close int fd = -1;
+	struct statvfs v;
+
+	if (--k->left < 0)
+		return -1;
+	if (n <= 0)
+		return 0;
+	to[n] = 0;
+	if (strncmp(to, k->g->s->workspace, k->skip - 1) != 0 || to[k->skip - 1] != '/' ||
+		!name_down(k->g, to + k->skip))
+		return 0;
+	fd = openat(dir, entry, O_PATH | O_CLOEXEC);
+	if (fd < 0 || (fstatvfs(fd, &v) == 0 && v.f_flag & ST_RDONLY))
+		return 0;
+	snprintf(k->found, sizeof k->found, "%s", to + k->skip);
+	return -1;
+}
+
+static int look_in(struct look *k, int task, const char *name)
+{
+	int fd = openat(task, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *it;
+
+	while (d && !r && (it = readdir(d))) {
+		if (it->d_name[0] != '.')
+			r = look_at(k, dirfd(d), it->d_name);
+	}
+	if (d)
+		closedir(d);
+	return r;
+}
+
+static int look_at_task(struct look *k, const char *id, int is_process)
+{
+	char path[64];
+	cleanup_close int task = -1;
+
+	snprintf(path, sizeof path, "/proc/%s", id);
+	task = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (task < 0)
+		return 0;
+	if (is_process)
+		return look_in(k, task, "map_files");
+	return look_at(k, task, "cwd") < 0 ? -1 : look_in(k, task, "fd");
+}
+
+/* Its tasks are frozen; each thread can have descriptors of its own. 0, or -1 when one holds something,
+ * or there are too many to tell. */
+static int look_for_holds(struct look *k, const char *list)
+{
+	int fd = openat(k->g->s->cgroup, list, O_RDONLY | O_CLOEXEC), r = 0;
+	cleanup_fclose FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char tid[24];
+
+	if (!f)
+		return -1;
+	while (!r && fgets(tid, sizeof tid, f)) {
+		tid[strcspn(tid, "\n")] = 0;
+		r = look_at_task(k, tid, !strcmp(list, "cgroup.procs"));
+	}
+	return r;
+}
+
+/* A hard link made while the wall was down would be a second way to the same file. */
+static const char *linked_file(const struct guard *g)
+{
+	for (size_t i = 0; i < g->nwalls; i++) {
+		struct stat st;
+
+		if (g->wall[i].was_down && g->wall[i].flags & SPAWN_M_FILE &&
+			fstatat(protect_dir(g->s->placeholders), g->wall[i].rel, &st,
+				AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode) && st.st_nlink > 1)
+			return g->wall[i].rel;
+	}
+	return NULL;
+}
+
+/* ---- mending ---- */
+
+static void read_events(void);
+
+static void freeze(struct guard *g)
+{
+	if (g->s->mending)
+		return;
+	g->s->mending = 1;
+	sandbox_apply_freeze(g->s);
+	for (int us = 0; us < FREEZE_WAIT_US && cgroup_frozen(g->s->cgroup) == 0; us += 100)
+		usleep(100);
+	read_events(); /* what it still did before it stood still */
+}
+
+static void whole(struct guard *g)
+{
+	for (size_t i = 0; i < g->nwalls; i++)
+		g->wall[i].touched = g->wall[i].was_down = 0;
+	if (g->s->mending) {
+		g->s->mending = 0;
+		sandbox_apply_freeze(g->s);
+	}
+}
+
+static int too_often(struct guard *g)
+{
+	uint64_t now = io_now_boot();
+
+	if (now - g->second > SECOND) {
+		g->second = now;
+		g->mends = 0;
+	}
+	return g->mends++ >= MENDS_A_SECOND;
+}
+
+static int rebuild(struct guard *g, struct error *e)
+{
+	struct sandbox *s = g->s;
+	int r = protect_again(&again, s->placeholders, s->workspace, (const char *const *)g->extra,
+		g->nextra, &s->owner, s->identity, e);
+
+	if (r < 0)
+		return -1;
+	if (take_walls(g, &again, e) < 0)
+		r = -1;
+	else if (again.req.nmounts && wire_send(sup.spawner, SPAWN_REMOUNT, s->number, &again.req,
+					      offsetof(struct spawn_req, text) + again.text_len,
+					      again.trees, again.ntrees) < 0)
+		r = error_set(e, errno, "cannot reach the spawner");
+	launch_close(&again);
+	return r;
+}
+
+static void mend(struct guard *g)
+{
+	struct look k = {.g = g, .skip = strlen(g->s->workspace) + 1, .left = LOOK_MAX};
+	const char *linked;
+	struct error e = {0};
+
+	if (look_for_holds(&k, "cgroup.threads") < 0 || look_for_holds(&k, "cgroup.procs") < 0) {
+		stop(g, "it held %s open, which is protected: look at it before you use it",
+			*k.found ? k.found : "too much");
+		return;
+	}
+	linked = linked_file(g);
+	if (linked) {
+		stop(g, "%s, which is protected, has a second name: look at it before you use it",
+			linked);
+		return;
+	}
+	if (rebuild(g, &e) < 0)
+		stop(g, "its protected paths could not be protected again: %s", e.text);
+	else if (g->nwalls)
+		g->pending = 1;
+	else
+		whole(g); /* all of it went away, or is not the user's to write */
+}
+
+static void examine(struct guard *g)
+{
+	int made = g->dirty == 2; /* what was not there before wants a wall now */
+
+	if (g->pending || !runs(g) || !g->dirty)
+		return;
+	if (g->s->mending && too_often(g))
+		return; /* stays frozen; the tick looks again */
+	g->dirty = 0;
+	if (!walls_down(g) && !made) {
+		whole(g);
+		return;
+	}
+	freeze(g);
+	walls_down(g); /* more may have fallen meanwhile */
+	if (runs(g))
+		mend(g);
+}
+
+void guard_remounted(struct guard *g, int err)
+{
+	struct error e = {0};
+
+	if (!g)
+		return;
+	g->pending = 0;
+	if (err) {
+		error_set(&e, err, "the spawner cannot mount them");
+		stop(g, "its protected paths could not be protected again: %s", e.text);
+		return;
+	}
+	read_events();
+	if (!g->dirty)
+		g->dirty = 1;
+	examine(g); /* thaws when they stand */
+}
+
+void guard_ready(struct guard *g)
+{
+	if (!g)
+		return;
+	if (!g->dirty)
+		g->dirty = 1;
+	examine(g);
+}
+
+void guard_tick(void)
+{
+	for (struct guard *g = all; g; g = g->next)
+		examine(g);
+}
+
+/* ---- who did it ---- */
+
+enum who { HOST, AGENT, UNKNOWN };
+
+static enum who who_did(pid_t pid, const struct guard *g)
+{
+	char path[40], text[4096], name[NAME_CAP];
+	struct actor *a = &host_actors[(unsigned)pid % ACTORS_KEPT];
+	uint64_t now = io_now_boot();
+	cleanup_close int fd = -1;
+	ssize_t n;
+	uid_t uid;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+	fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (n <= 0)
+		return pid > 0 && a->pid == pid && now - a->seen < ACTOR_KEPT_NS ? HOST : UNKNOWN;
+	text[n] = 0;
+	if (!guard_cgroup(text, sup.paths.cgroup, &uid, name, sizeof name)) {
+		*a = (struct actor){.pid = pid, .seen = now};
+		return HOST;
+	}
+	/* Another sandbox of the same workspace has its own guard, which hears of it too. */
+	return uid == g->s->owner.uid && !strcmp(name, g->s->name) ? AGENT : HOST;
+}
+
+/* ---- events ---- */
+
+static void breach(struct guard *g, const char *rel)
+{
+	stop(g, "it changed %s, which is protected: look at it before you use it", rel);
+}
+
+/* A file that git would follow to another configuration: gone at once, it cannot have been the owner's. */
+static void never(struct guard *g, const char *rel, uint64_t mask)
+{
+	int gone;
+
+	if (!(mask & (FAN_CREATE | FAN_MOVED_TO | CONTENT)))
+		return;
+	creds_enter(&g->s->owner);
+	gone = unlinkat(protect_dir(g->s->placeholders), rel, 0) == 0 || errno == ENOENT;
+	creds_leave();
+	stop(g, "it made %s, which git would follow: %s", rel,
+		gone ? "it is removed" : "REMOVE IT before you use git here");
+}
+
+static void on_wall(struct guard *g, struct wall *w, uint64_t mask, pid_t pid)
+{
+	enum who who = who_did(pid, g);
+	int first = !w->touched;
+
+	if (w->flags & SPAWN_M_RW && !(mask & NAMES))
+		return;
+	if (mask & NAMES) {
+		w->touched = 1;
+		if (!g->dirty)
+			g->dirty = 1;
+	}
+	/* Nobody inside can be the first to change a name that stands behind a wall. */
+	if (who == AGENT || (who == UNKNOWN && !first && !g->pending && runs(g) && walls_down(g) &&
+				    name_down(g, w->rel)))
+		breach(g, w->rel);
+}
+
+static void on_event(struct guard *g, const char *dir, const char *name, uint64_t mask, pid_t pid)
+{
+	char rel[PLAN_PATH_MAX * 2 + 2];
+
+	snprintf(rel, sizeof rel, "%s%s%s", dir, *dir ? "/" : "", name);
+	for (size_t i = 0; i < g->nwalls; i++) {
+		if (is_at(g->wall[i].rel, dir, name)) {
+			on_wall(g, &g->wall[i], mask, pid);
+			return;
+		}
+	}
+	if (protect_never(dir, name) && who_did(pid, g) != HOST)
+		never(g, rel, mask);
+	else if (protect_pins(rel) && mask & (FAN_CREATE | FAN_MOVED_TO) && who_did(pid, g) == HOST)
+		g->dirty = 2;
+}
+
+static void on_overflow(void)
+{
+	for (struct guard *g = all; g; g = g->next)
+		g->dirty = g->dirty ? g->dirty : 1;
+}
+
+static void on_fanotify(const struct fanotify_event_metadata *m)
+{
+	const struct fanotify_event_info_fid *i = (const void *)(m + 1);
+	const struct file_handle *h = (const void *)i->handle;
+	const char *name;
+
+	if (m->mask & FAN_Q_OVERFLOW) {
+		on_overflow();
+		return;
+	}
+	if (m->pid == getpid() || m->event_len <= m->metadata_len + sizeof *i ||
+		i->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME)
+		return;
+	name = (const char *)h->f_handle + h->handle_bytes;
+	for (struct guard *g = all; g; g = g->next) {
+		for (size_t k = 0; k < g->ndirs; k++) {
+			if (same_handle(&g->dir[k], h))
+				on_event(g, g->dir[k].rel, name, m->mask, m->pid);
+		}
+	}
+}
+
+/* The masks of inotify and fanotify share their values (both are fsnotify's). */
+static void on_inotify(const struct inotify_event *ev)
+{
+	if (ev->mask & IN_Q_OVERFLOW) {
+		on_overflow();
+		return;
+	}
+	for (struct guard *g = all; ev->len && g; g = g->next) {
+		for (size_t k = 0; k < g->ndirs; k++) {
+			if (g->dir[k].wd == ev->wd)
+				on_event(g, g->dir[k].rel, ev->name, ev->mask, 0);
+		}
+	}
+}
+
+/* Only notes; bounded, so that a flood of events leaves time for others. */
+static void read_events(void)
+{
+	static _Alignas(8) char buf[65536];
+
+	for (int round = 0; round < 8; round++) {
+		ssize_t n = read(notify_fd, buf, sizeof buf);
+
+		if (n <= 0)
+			return;
+		if (by_name) {
+			for (char *p = buf; p < buf + n;) {
+				const struct inotify_event *ev = (const void *)p;
+
+				on_inotify(ev);
+				p += sizeof *ev + ev->len;
+			}
+			continue;
+		}
+		for (const struct fanotify_event_metadata *m = (const void *)buf;
+			FAN_EVENT_OK(m, n); m = FAN_EVENT_NEXT(m, n))
+			on_fanotify(m);
+	}
+}
+
+static void notify_event(void *arg, uint32_t events)
+{
+	(void)arg;
+	(void)events;
+	read_events();
+	guard_tick();
+}
+
+int guard_init(struct error *e)
+{
+	notify_fd = fanotify_init(
+		FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_NONBLOCK | FAN_CLOEXEC, O_RDONLY);
+	if (notify_fd < 0) {
+		say("no fanotify here (%s): changes of protected paths are watched with inotify, "
+		    "which "
+		    "does not tell who made them",
+			strerror(errno));
+		by_name = 1;
+		notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	}
+	if (notify_fd < 0)
+		return error_set(e, errno, "cannot watch protected paths");
+	return loop_watch(notify_fd, EPOLLIN, notify_event, NULL, e) ? 0 : -1;
+}
