@@ -227,21 +227,16 @@ static void refuse_set_id(struct build *b)
 			note(b, seccomp_rule_add_array(b->ctx, SCMP_ACT_ERRNO(EPERM), nr,
 					flags < 0 ? 1u : 2u, arg));
 	}
-	rule(b, SCMP_ACT_ERRNO(ENOSYS), "openat2");
 }
 
-static int build_tail(int debugger, struct sock_fprog *out, struct error *e)
+/* What the arguments decide. Loaded once: the launch itself does none of it. */
+static int build_arguments(struct sock_fprog *out, struct error *e)
 {
 	static const uint32_t ioctls[] = {TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD, TIOCVHANGUP};
 	struct build b;
 
 	if (begin(&b, SCMP_ACT_ALLOW) < 0)
 		return error_set(e, ENOMEM, "cannot start a seccomp filter");
-	rules(&b, SCMP_ACT_ERRNO(EPERM), launch_calls, ARRAY_LEN(launch_calls));
-	if (!debugger)
-		rules(&b, SCMP_ACT_ERRNO(EPERM), debug_calls, ARRAY_LEN(debug_calls));
-	/* clone3's flags are behind a pointer that no filter can read; libc falls back to clone. */
-	rule(&b, SCMP_ACT_ERRNO(ENOSYS), "clone3");
 	for (unsigned bit = 0; bit < 32; bit++) {
 		uint32_t flag = 1u << bit;
 
@@ -253,17 +248,35 @@ static int build_tail(int debugger, struct sock_fprog *out, struct error *e)
 		rule_arg32(&b, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1, ioctls[i]);
 	rule_arg32(&b, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 0, PR_SET_MM);
 	refuse_set_id(&b);
-	/* A lingering socket, sent to a daemon and closed there, would hold the daemon for as long as it
-	 * lingers. It is taken for done. */
+	/* A lingering socket, sent to a daemon and closed there, would hold the daemon for as long as
+	 * it lingers. It is taken for done. */
 	note(&b, seccomp_rule_add(b.ctx, SCMP_ACT_ERRNO(0), SCMP_SYS(setsockopt), 2,
 			 SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, SOL_SOCKET),
 			 SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffffu, SO_LINGER)));
 	return finish(&b, out, e);
 }
 
+/* Names only: what is loaded per launch is emulated by the kernel for every call there is. */
+static int build_tail(int debugger, struct sock_fprog *out, struct error *e)
+{
+	struct build b;
+
+	if (begin(&b, SCMP_ACT_ALLOW) < 0)
+		return error_set(e, ENOMEM, "cannot start a seccomp filter");
+	rules(&b, SCMP_ACT_ERRNO(EPERM), launch_calls, ARRAY_LEN(launch_calls));
+	if (!debugger)
+		rules(&b, SCMP_ACT_ERRNO(EPERM), debug_calls, ARRAY_LEN(debug_calls));
+	/* Their arguments are behind a pointer that no filter can read; libraries fall back to clone
+	 * and to openat. */
+	rule(&b, SCMP_ACT_ERRNO(ENOSYS), "clone3");
+	rule(&b, SCMP_ACT_ERRNO(ENOSYS), "openat2");
+	return finish(&b, out, e);
+}
+
 int seccomp_build(struct seccomp_set *s, struct error *e)
 {
-	if (build_bulk(&s->bulk, e) < 0 || build_tail(0, &s->tail, e) < 0)
+	if (build_bulk(&s->bulk, e) < 0 || build_arguments(&s->arguments, e) < 0 ||
+		build_tail(0, &s->tail, e) < 0)
 		return -1;
 	return build_tail(1, &s->tail_ptrace, e);
 }

@@ -1,5 +1,6 @@
 /* The sandbox's system-call filters, built once with libseccomp (binary-tree optimised) and kept as
- * BPF: the bulk allow-list that the spawner and so every sandbox inherits, and the tail that takes
+ * BPF: the bulk allow-list and the check of arguments that the
+ * spawner and so every sandbox inherits, and the tail that takes
  * away, per launch, what only the launch itself needed. Native architecture only. */
 #ifndef SUPERVISOR_SECCOMP_H
 #define SUPERVISOR_SECCOMP_H
@@ -10,6 +11,7 @@
 
 struct seccomp_set {
 	struct sock_fprog bulk;
+	struct sock_fprog arguments; /* what the bulk list allows but for some arguments */
 	struct sock_fprog tail; /* the usual profile */
 	struct sock_fprog tail_ptrace; /* workspace policies that allow a debugger inside */
 };

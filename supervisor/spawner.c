@@ -343,7 +343,7 @@ static void prepare(struct spawner *s)
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		seccomp_install(&s->filters.bulk) < 0)
+		seccomp_install(&s->filters.bulk) < 0 || seccomp_install(&s->filters.arguments) < 0)
 		die("cannot confine itself");
 }
 
