@@ -15,6 +15,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/timerfd.h>
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -27,6 +28,10 @@
 #define SECOND         1000000000ull
 #define FREEZE_WAIT_US 20000 /* a task in the middle of a system call may hold a freeze up */
 #define MENDS_A_SECOND 50
+#define FAILS_MAX      100
+#define QUIET_NS       (SECOND / 250) /* without a change, before it is mended */
+#define QUIET_MAX_NS   (SECOND / 5)
+#define WANTS_MORE     2 /* guard.dirty: what was not there before wants a wall now */
 #define LOOK_MAX       30000 /* open files that are looked at before it is given up */
 #define ACTORS_KEPT    16
 #define ACTOR_KEPT_NS  (SECOND / 5)
@@ -57,7 +62,11 @@ struct guard {
 	char **extra;
 	size_t nextra;
 	int pending; /* the spawner has not answered yet */
-	int dirty; /* look again */
+	int dirty; /* 0, 1 look again, WANTS_MORE */
+	int still; /* frozen, and everything it did before is known */
+	int stopped; /* it was ended */
+	unsigned fails; /* in a row */
+	uint64_t frozen_at, look_at; /* CLOCK_BOOTTIME */
 	uint64_t second; /* rate of rebuilding */
 	unsigned mends;
 	struct guard *next;
@@ -68,7 +77,7 @@ struct actor {
 	uint64_t seen;
 };
 
-static int notify_fd = -1, by_name; /* by_name: inotify */
+static int notify_fd = -1, timer_fd = -1, by_name; /* by_name: inotify */
 static struct guard *all;
 static struct actor host_actors[ACTORS_KEPT]; /* were seen outside of every sandbox a moment ago */
 static struct launch again; /* too large for a stack */
@@ -326,8 +335,9 @@ __attribute__((format(printf, 2, 3))) static void stop(struct guard *g, const ch
 	char text[200];
 	va_list ap;
 
-	if (!runs(g))
+	if (!runs(g) || g->stopped)
 		return;
+	g->stopped = 1;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
@@ -476,21 +486,46 @@ static const char *linked_file(const struct guard *g)
 
 static void read_events(void);
 
+static void set_timer(void)
+{
+	struct itimerspec t = {.it_value.tv_nsec = (long)QUIET_NS};
+
+	timerfd_settime(timer_fd, 0, &t, NULL);
+}
+
+static void put_off(struct guard *g)
+{
+	uint64_t now = io_now_boot();
+
+	if (now - g->frozen_at < QUIET_MAX_NS)
+		g->look_at = now + QUIET_NS;
+	set_timer();
+}
+
+static void touch(struct guard *g, int how)
+{
+	if (g->dirty < how)
+		g->dirty = how;
+	if (g->s->mending)
+		put_off(g);
+}
+
 static void freeze(struct guard *g)
 {
-	if (g->s->mending)
-		return;
 	g->s->mending = 1;
+	g->frozen_at = io_now_boot();
 	sandbox_apply_freeze(g->s);
 	for (int us = 0; us < FREEZE_WAIT_US && cgroup_frozen(g->s->cgroup) == 0; us += 100)
 		usleep(100);
 	read_events(); /* what it still did before it stood still */
+	g->still = 1;
 }
 
 static void whole(struct guard *g)
 {
 	for (size_t i = 0; i < g->nwalls; i++)
 		g->wall[i].touched = g->wall[i].was_down = 0;
+	g->still = 0;
 	if (g->s->mending) {
 		g->s->mending = 0;
 		sandbox_apply_freeze(g->s);
@@ -551,40 +586,44 @@ static void mend(struct guard *g)
 		whole(g); /* all of it went away, or is not the user's to write */
 }
 
+/* From walls that may be down to walls that stand: freeze, wait until whoever works there has done,
+ * mount again, look once more, thaw. */
 static void examine(struct guard *g)
 {
-	int made = g->dirty == 2; /* what was not there before wants a wall now */
+	int more = g->dirty == WANTS_MORE;
 
-	if (g->pending || !runs(g) || !g->dirty)
+	if (g->pending || g->stopped || !runs(g) || !g->dirty)
 		return;
-	if (g->s->mending && too_often(g))
-		return; /* stays frozen; the tick looks again */
-	g->dirty = 0;
-	if (!walls_down(g) && !made) {
-		whole(g);
+	if (g->s->mending && (io_now_boot() < g->look_at || too_often(g))) {
+		set_timer();
 		return;
 	}
-	freeze(g);
-	walls_down(g); /* more may have fallen meanwhile */
-	if (runs(g))
+	if (!walls_down(g) && !more) {
+		g->dirty = 0;
+		whole(g);
+	} else if (!g->s->mending) {
+		freeze(g);
+		put_off(g);
+	} else {
+		g->dirty = 0;
 		mend(g);
+	}
 }
 
 void guard_remounted(struct guard *g, int err)
 {
-	struct error e = {0};
-
 	if (!g)
 		return;
 	g->pending = 0;
-	if (err) {
-		error_set(&e, err, "the spawner cannot mount them");
-		stop(g, "its protected paths could not be protected again: %s", e.text);
+	g->fails = err ? g->fails + 1 : 0;
+	if (g->fails > FAILS_MAX) { /* a few are normal while someone removes what is mounted on */
+		stop(g, "its protected paths could not be protected again: %s", strerror(err));
 		return;
 	}
+	touch(g, 1);
 	read_events();
-	if (!g->dirty)
-		g->dirty = 1;
+	if (!err)
+		g->look_at = 0;
 	examine(g); /* thaws when they stand */
 }
 
@@ -592,8 +631,7 @@ void guard_ready(struct guard *g)
 {
 	if (!g)
 		return;
-	if (!g->dirty)
-		g->dirty = 1;
+	touch(g, 1);
 	examine(g);
 }
 
@@ -638,12 +676,10 @@ static void breach(struct guard *g, const char *rel)
 }
 
 /* A file that git would follow to another configuration: gone at once, it cannot have been the owner's. */
-static void never(struct guard *g, const char *rel, uint64_t mask)
+static void never(struct guard *g, const char *rel)
 {
 	int gone;
 
-	if (!(mask & (FAN_CREATE | FAN_MOVED_TO | CONTENT)))
-		return;
 	creds_enter(&g->s->owner);
 	gone = unlinkat(protect_dir(g->s->placeholders), rel, 0) == 0 || errno == ENOENT;
 	creds_leave();
@@ -660,11 +696,10 @@ static void on_wall(struct guard *g, struct wall *w, uint64_t mask, pid_t pid)
 		return;
 	if (mask & NAMES) {
 		w->touched = 1;
-		if (!g->dirty)
-			g->dirty = 1;
+		touch(g, 1);
 	}
 	/* Nobody inside can be the first to change a name that stands behind a wall. */
-	if (who == AGENT || (who == UNKNOWN && !first && !g->pending && runs(g) && walls_down(g) &&
+	if (who == AGENT || (who == UNKNOWN && !first && !g->still && runs(g) && walls_down(g) &&
 				    name_down(g, w->rel)))
 		breach(g, w->rel);
 }
@@ -672,6 +707,7 @@ static void on_wall(struct guard *g, struct wall *w, uint64_t mask, pid_t pid)
 static void on_event(struct guard *g, const char *dir, const char *name, uint64_t mask, pid_t pid)
 {
 	char rel[PLAN_PATH_MAX * 2 + 2];
+	enum who who;
 
 	snprintf(rel, sizeof rel, "%s%s%s", dir, *dir ? "/" : "", name);
 	for (size_t i = 0; i < g->nwalls; i++) {
@@ -680,16 +716,23 @@ static void on_event(struct guard *g, const char *dir, const char *name, uint64_
 			return;
 		}
 	}
-	if (protect_never(dir, name) && who_did(pid, g) != HOST)
-		never(g, rel, mask);
-	else if (protect_pins(rel) && mask & (FAN_CREATE | FAN_MOVED_TO) && who_did(pid, g) == HOST)
-		g->dirty = 2;
+	if (!(mask & (FAN_CREATE | FAN_MOVED_TO | CONTENT)) || !protect_wants(dir, name))
+		return;
+	who = who_did(pid, g);
+	if (protect_never(dir, name)) {
+		if (who != HOST)
+			never(g, rel);
+	} else if (who == HOST) {
+		touch(g, WANTS_MORE);
+	} else if (*dir && !g->still) { /* .git itself is the agent's to make */
+		breach(g, rel);
+	}
 }
 
 static void on_overflow(void)
 {
 	for (struct guard *g = all; g; g = g->next)
-		g->dirty = g->dirty ? g->dirty : 1;
+		touch(g, 1);
 }
 
 static void on_fanotify(const struct fanotify_event_metadata *m)
@@ -762,6 +805,16 @@ static void notify_event(void *arg, uint32_t events)
 	guard_tick();
 }
 
+static void timer_event(void *arg, uint32_t events)
+{
+	uint64_t n;
+
+	(void)arg;
+	(void)events;
+	if (read(timer_fd, &n, sizeof n) == sizeof n)
+		guard_tick();
+}
+
 int guard_init(struct error *e)
 {
 	notify_fd = fanotify_init(
@@ -774,7 +827,10 @@ int guard_init(struct error *e)
 		by_name = 1;
 		notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	}
-	if (notify_fd < 0)
+	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (notify_fd < 0 || timer_fd < 0)
 		return error_set(e, errno, "cannot watch protected paths");
+	if (!loop_watch(timer_fd, EPOLLIN, timer_event, NULL, e))
+		return -1;
 	return loop_watch(notify_fd, EPOLLIN, notify_event, NULL, e) ? 0 : -1;
 }

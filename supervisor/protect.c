@@ -64,9 +64,13 @@ int protect_never(const char *dir, const char *name)
 	       (!strcmp(dir, ".git") || !strncmp(dir, ".git/modules/", 13));
 }
 
-int protect_pins(const char *rel)
+int protect_wants(const char *dir, const char *name)
 {
-	return listed(rel, pinned, ARRAY_LEN(pinned));
+	char rel[2 * PLAN_PATH_MAX + 2];
+
+	snprintf(rel, sizeof rel, "%s%s%s", dir, *dir ? "/" : "", name);
+	return protect_never(dir, name) || listed(rel, pinned, ARRAY_LEN(pinned)) ||
+	       listed(rel, built_in, ARRAY_LEN(built_in));
 }
 
 int protect_dir(const struct placeholders *p)
@@ -142,6 +146,7 @@ struct work {
 	const struct creds *user;
 	const struct identity *id;
 	struct placeholders *holders;
+	int again; /* the sandbox runs already */
 	struct error *e;
 };
 
@@ -216,7 +221,9 @@ static int protect_one(struct work *w, const char *rel)
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT) {
-		int made = parent_is_placeholder(w, rel) ? 0 : make_placeholder(w, rel);
+		int made = parent_is_placeholder(w, rel) || (w->again && !strncmp(rel, ".git/", 5))
+				   ? 0
+				   : make_placeholder(w, rel);
 
 		if (made <= 0)
 			return made;
@@ -416,6 +423,7 @@ int protect_again(struct launch *l, struct placeholders *p, const char *workspac
 		.user = user,
 		.id = id,
 		.holders = p,
+		.again = 1,
 		.e = e};
 
 	l->req.nmounts = l->req.nprocs = l->first_wall = 0;

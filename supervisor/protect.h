@@ -19,8 +19,9 @@ struct placeholders; /* those of one workspace, shared by its sandboxes, whoever
  * placeholder can stand for, because git would break on it (guard.c watches for them). */
 int protect_never(const char *dir, const char *name);
 
-/* 1 when rel is a directory that protect_workspace keeps in its place (.git, .claude). */
-int protect_pins(const char *rel);
+/* 1 when name in dir ("" for the workspace) is on the built-in list, or one of these: it wants a wall as
+ * soon as it is there. */
+int protect_wants(const char *dir, const char *name);
 
 /* Adds the mounts for the built-in list and the plan's PLAN_PROTECT entries to l. ws_fd: the workspace
  * (O_PATH). 0, or -1 with *e filled; *out is set when placeholders were made, also on failure. */
@@ -28,7 +29,8 @@ int protect_workspace(struct launch *l, const struct plan_header *plan, int ws_f
 	const struct creds *user, const struct identity *id, struct placeholders **out,
 	struct error *e);
 
-/* The same mounts once more, for a sandbox that runs: l is emptied first. extra: its PLAN_PROTECT paths.
+/* The same mounts once more, for a sandbox that runs: l is emptied first. No placeholder is made in .git,
+ * so that someone who removes or makes a repository is not disturbed. extra: its PLAN_PROTECT paths.
  * 0, or -1 with *e filled. */
 int protect_again(struct launch *l, struct placeholders *p, const char *workspace,
 	const char *const *extra, size_t nextra, const struct creds *user,
