@@ -11,20 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/fanotify.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timerfd.h>
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "supervisor/dirwatch.h"
 #include "supervisor/launch.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/sys.h"
 
-#define HANDLE_MAX     128
-#define DIRS_MAX       SPAWN_MOUNTS_MAX
 #define SECOND         1000000000ull
 #define FREEZE_WAIT_US 20000 /* a task in the middle of a system call may hold a freeze up */
 #define MENDS_A_SECOND 50
@@ -36,9 +33,6 @@
 #define ACTORS_KEPT    16
 #define ACTOR_KEPT_NS  (SECOND / 5)
 
-#define NAMES   (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO)
-#define CONTENT (FAN_MODIFY | FAN_CLOSE_WRITE)
-
 struct wall {
 	char *rel; /* to the workspace; in guard.text */
 	uint32_t flags; /* SPAWN_M_* */
@@ -48,8 +42,7 @@ struct wall {
 
 struct dir {
 	char rel[PLAN_PATH_MAX + 1]; /* "" is the workspace */
-	unsigned char handle[sizeof(struct file_handle) + HANDLE_MAX]; /* fanotify */
-	int wd; /* inotify */
+	struct dirwatch watch;
 };
 
 struct guard {
@@ -77,7 +70,7 @@ struct actor {
 	uint64_t seen;
 };
 
-static int notify_fd = -1, timer_fd = -1, by_name; /* by_name: inotify */
+static int timer_fd = -1;
 static struct guard *all;
 static struct actor host_actors[ACTORS_KEPT]; /* were seen outside of every sandbox a moment ago */
 static struct launch again; /* too large for a stack */
@@ -141,65 +134,17 @@ static int open_dir(const struct guard *g, const char *rel)
 		O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
-static int read_handle(int fd, struct dir *d)
-{
-	struct file_handle *h = (struct file_handle *)(void *)d->handle;
-	int id;
-
-	h->handle_bytes = HANDLE_MAX;
-	return name_to_handle_at(fd, "", h, &id, AT_EMPTY_PATH);
-}
-
-static int same_handle(const struct dir *d, const struct file_handle *b)
-{
-	const struct file_handle *a = (const struct file_handle *)(const void *)d->handle;
-
-	return a->handle_bytes == b->handle_bytes && a->handle_type == b->handle_type &&
-	       !memcmp(a->f_handle, b->f_handle, b->handle_bytes);
-}
-
-static int mark(int fd, struct dir *d)
-{
-	char path[40];
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	if (by_name) {
-		d->wd = inotify_add_watch(notify_fd, path,
-			IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE |
-				IN_ONLYDIR);
-		return d->wd < 0 ? -1 : 0;
-	}
-	if (read_handle(fd, d) < 0)
-		return -1;
-	return fanotify_mark(notify_fd, FAN_MARK_ADD,
-		NAMES | CONTENT | FAN_ONDIR | FAN_EVENT_ON_CHILD, AT_FDCWD, path);
-}
-
-static int same_dir(const struct dir *a, const struct dir *b)
-{
-	return by_name ? a->wd == b->wd
-		       : same_handle(a, (const struct file_handle *)(const void *)b->handle);
-}
-
 static void unmark(const struct guard *g, const struct dir *d)
 {
 	cleanup_close int fd = open_dir(g, d->rel);
-	struct dir now = {.wd = d->wd};
-	char path[40];
 
 	for (const struct guard *o = all; o; o = o->next) {
 		for (size_t i = 0; o != g && i < o->ndirs; i++) {
-			if (same_dir(&o->dir[i], d))
+			if (dirwatch_same(&o->dir[i].watch, &d->watch))
 				return; /* another sandbox's too */
 		}
 	}
-	if (by_name) {
-		inotify_rm_watch(notify_fd, d->wd);
-	} else if (fd >= 0 && read_handle(fd, &now) == 0 && same_dir(&now, d)) {
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		fanotify_mark(notify_fd, FAN_MARK_REMOVE,
-			NAMES | CONTENT | FAN_ONDIR | FAN_EVENT_ON_CHILD, AT_FDCWD, path);
-	}
+	dirwatch_remove(fd, &d->watch);
 }
 
 static int watch_dir(struct guard *g, const char *rel, size_t n, struct error *e)
@@ -219,12 +164,12 @@ static int watch_dir(struct guard *g, const char *rel, size_t n, struct error *e
 		g->capdirs += 8;
 	}
 	d = &g->dir[g->ndirs];
-	*d = (struct dir){.wd = -1};
+	*d = (struct dir){.watch.wd = -1};
 	memcpy(d->rel, rel, n);
 	fd = open_dir(g, d->rel);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 		return 0;
-	if (fd < 0 || mark(fd, d) < 0)
+	if (fd < 0 || dirwatch_add(fd, &d->watch) < 0)
 		return error_set(
 			e, errno, "cannot watch %s in the workspace", n ? d->rel : "what happens");
 	g->ndirs++;
@@ -484,8 +429,6 @@ static const char *linked_file(const struct guard *g)
 
 /* ---- mending ---- */
 
-static void read_events(void);
-
 static void set_timer(void)
 {
 	struct itimerspec t = {.it_value.tv_nsec = (long)QUIET_NS};
@@ -517,7 +460,7 @@ static void freeze(struct guard *g)
 	sandbox_apply_freeze(g->s);
 	for (int us = 0; us < FREEZE_WAIT_US && cgroup_frozen(g->s->cgroup) == 0; us += 100)
 		usleep(100);
-	read_events(); /* what it still did before it stood still */
+	dirwatch_read(); /* what it still did before it stood still */
 	g->still = 1;
 }
 
@@ -621,7 +564,7 @@ void guard_remounted(struct guard *g, int err)
 		return;
 	}
 	touch(g, 1);
-	read_events();
+	dirwatch_read();
 	if (!err)
 		g->look_at = 0;
 	examine(g); /* thaws when they stand */
@@ -692,9 +635,9 @@ static void on_wall(struct guard *g, struct wall *w, uint64_t mask, pid_t pid)
 	enum who who = who_did(pid, g);
 	int first = !w->touched;
 
-	if (w->flags & SPAWN_M_RW && !(mask & NAMES))
+	if (w->flags & SPAWN_M_RW && !(mask & DIRWATCH_NAMES))
 		return;
-	if (mask & NAMES) {
+	if (mask & DIRWATCH_NAMES) {
 		w->touched = 1;
 		touch(g, 1);
 	}
@@ -716,7 +659,7 @@ static void on_event(struct guard *g, const char *dir, const char *name, uint64_
 			return;
 		}
 	}
-	if (!(mask & (FAN_CREATE | FAN_MOVED_TO | CONTENT)) || !protect_wants(dir, name))
+	if (!(mask & (DIRWATCH_ARRIVES | DIRWATCH_CONTENT)) || !protect_wants(dir, name))
 		return;
 	who = who_did(pid, g);
 	if (protect_never(dir, name)) {
@@ -735,73 +678,19 @@ static void on_overflow(void)
 		touch(g, 1);
 }
 
-static void on_fanotify(const struct fanotify_event_metadata *m)
+static void on_change(const struct dirwatch *d, const char *name, uint64_t mask, pid_t pid)
 {
-	const struct fanotify_event_info_fid *i = (const void *)(m + 1);
-	const struct file_handle *h = (const void *)i->handle;
-	const char *name;
-
-	if (m->mask & FAN_Q_OVERFLOW) {
-		on_overflow();
-		return;
-	}
-	if (m->pid == getpid() || m->event_len <= m->metadata_len + sizeof *i ||
-		i->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME)
-		return;
-	name = (const char *)h->f_handle + h->handle_bytes;
 	for (struct guard *g = all; g; g = g->next) {
 		for (size_t k = 0; k < g->ndirs; k++) {
-			if (same_handle(&g->dir[k], h))
-				on_event(g, g->dir[k].rel, name, m->mask, m->pid);
+			if (dirwatch_same(&g->dir[k].watch, d))
+				on_event(g, g->dir[k].rel, name, mask, pid);
 		}
 	}
 }
 
-/* The masks of inotify and fanotify share their values (both are fsnotify's). */
-static void on_inotify(const struct inotify_event *ev)
+static void on_ready(void)
 {
-	if (ev->mask & IN_Q_OVERFLOW) {
-		on_overflow();
-		return;
-	}
-	for (struct guard *g = all; ev->len && g; g = g->next) {
-		for (size_t k = 0; k < g->ndirs; k++) {
-			if (g->dir[k].wd == ev->wd)
-				on_event(g, g->dir[k].rel, ev->name, ev->mask, 0);
-		}
-	}
-}
-
-/* Only notes; bounded, so that a flood of events leaves time for others. */
-static void read_events(void)
-{
-	static _Alignas(8) char buf[65536];
-
-	for (int round = 0; round < 8; round++) {
-		ssize_t n = read(notify_fd, buf, sizeof buf);
-
-		if (n <= 0)
-			return;
-		if (by_name) {
-			for (char *p = buf; p < buf + n;) {
-				const struct inotify_event *ev = (const void *)p;
-
-				on_inotify(ev);
-				p += sizeof *ev + ev->len;
-			}
-			continue;
-		}
-		for (const struct fanotify_event_metadata *m = (const void *)buf;
-			FAN_EVENT_OK(m, n); m = FAN_EVENT_NEXT(m, n))
-			on_fanotify(m);
-	}
-}
-
-static void notify_event(void *arg, uint32_t events)
-{
-	(void)arg;
-	(void)events;
-	read_events();
+	dirwatch_read();
 	guard_tick();
 }
 
@@ -817,20 +706,10 @@ static void timer_event(void *arg, uint32_t events)
 
 int guard_init(struct error *e)
 {
-	notify_fd = fanotify_init(
-		FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_NONBLOCK | FAN_CLOEXEC, O_RDONLY);
-	if (notify_fd < 0) {
-		say("no fanotify here (%s): changes of protected paths are watched with inotify, "
-		    "which "
-		    "does not tell who made them",
-			strerror(errno));
-		by_name = 1;
-		notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	}
 	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (notify_fd < 0 || timer_fd < 0)
-		return error_set(e, errno, "cannot watch protected paths");
+	if (timer_fd < 0)
+		return error_set(e, errno, "cannot make a timer");
 	if (!loop_watch(timer_fd, EPOLLIN, timer_event, NULL, e))
 		return -1;
-	return loop_watch(notify_fd, EPOLLIN, notify_event, NULL, e) ? 0 : -1;
+	return dirwatch_init(on_change, on_overflow, on_ready, e);
 }

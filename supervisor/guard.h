@@ -15,7 +15,7 @@ struct guard; /* owned by the sandbox */
 struct launch;
 struct sandbox;
 
-/* Once: fanotify(7), or inotify(7) with less knowledge where that is not there. 0 or -1. */
+/* Once, after loop_init. 0 or -1. */
 int guard_init(struct error *e);
 
 /* Watches what launch_prepare put into l. s has its workspace and placeholders. The guard, or NULL. */
