@@ -1,15 +1,18 @@
-/* What does a sandbox cost? Start to exit of /bin/true: bare, under bubblewrap with a typical profile
- * and agentd's own system-call filter, and under `agentctl run` against a private instance of agentd
- * that this program starts and ends (all walls, a record durable in the log before each start).
+/* What does a sandbox cost? Start to exit of /bin/true: bare; under bubblewrap with a typical profile and
+ * agentd's bulk system-call filter; under bubblewrap with a profile equivalent to agentd's (private HOME,
+ * the same protected paths of the workspace, the same three filters; it has no counterpart for the uid
+ * of its own, the cgroup, Landlock, the self-test and the record); and under `agentctl run` against a
+ * private instance of agentd that this program starts and ends, each start durable in the log.
  * usage: launch [-n ROUNDS] [-b BUILD] [-d DIR]
  * BUILD has the programs (else $BUILD, else build); DIR is where the instance and the workspace go (else
- * /srv). Needs root. Exit 0 when agentd is within 0.7 of bubblewrap, 3 when it is not. */
+ * /srv). Needs root. Exit 0 when agentd is within 0.7 of the equivalent profile, 3 when not. */
 #include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "bench/stats.h"
+#include "common/cleanup.h"
 #include "common/error.h"
 #include "supervisor/seccomp.h"
 
@@ -17,15 +20,17 @@
 #define WARM_UP   10
 #define TARGET    0.7
 
-enum kind { PLAIN, BWRAP, AGENTD, KINDS };
+enum kind { PLAIN, BWRAP, EQUIVALENT, AGENTD, KINDS };
 
 static struct series series[KINDS] = {
 	{.name = "plain"},
 	{.name = "bubblewrap, typical + seccomp"},
+	{.name = "bubblewrap, equivalent + seccomp"},
 	{.name = "agentctl run, all walls + record"},
 };
 
 static char build[PATH_MAX], dir[PATH_MAX], root[PATH_MAX + 8], work[PATH_MAX + 8];
+static char other_work[PATH_MAX + 16], other_home[PATH_MAX + 16]; /* of the equivalent profile */
 static pid_t supervisor;
 static const char *bwrap;
 
@@ -53,22 +58,26 @@ static _Noreturn void fail(const char *what, const char *why)
 	exit(1);
 }
 
-/* agentd's bulk filter where bwrap --seccomp looks for it. */
-static void open_filter(void)
+/* agentd's filters where bwrap looks for them: bulk, arguments, tail. */
+static void open_filters(void)
 {
 	struct seccomp_set set;
 	struct error e;
-	int fd;
 
 	if (seccomp_build(&set, &e) < 0)
-		fail("the filter", e.text);
-	fd = memfd_create("filter", 0);
-	if (fd < 0 ||
-		io_write_all(fd, set.bulk.filter, set.bulk.len * sizeof *set.bulk.filter) < 0 ||
-		dup2(fd, FILTER_FD) < 0)
-		fail("the filter", strerror(errno));
-	if (fd != FILTER_FD)
-		close(fd);
+		fail("the filters", e.text);
+	for (int i = 0; i < 3; i++) {
+		const struct sock_fprog *p = i == 0   ? &set.bulk
+					     : i == 1 ? &set.arguments
+						      : &set.tail;
+		int fd = memfd_create("filter", 0);
+
+		if (fd < 0 || io_write_all(fd, p->filter, p->len * sizeof *p->filter) < 0 ||
+			dup2(fd, FILTER_FD + i) < 0)
+			fail("the filters", strerror(errno));
+		if (fd < FILTER_FD)
+			close(fd);
+	}
 }
 
 static const char *find_bwrap(void)
@@ -93,7 +102,8 @@ static void start_supervisor(void)
 	if (supervisor == 0) {
 		dup2(p[1], 1);
 		setsid();
-		close(FILTER_FD);
+		for (int i = 0; i < 3; i++)
+			close(FILTER_FD + i);
 		execl(path, path, "--root", root, (char *)NULL);
 		_exit(127);
 	}
@@ -116,16 +126,26 @@ static void stop_supervisor(void)
 	supervisor = 0;
 }
 
+/* What agentd protects in a workspace; none of it exists in the one of the bench. */
+static const char *const protected_names[] = {".agentd", ".vscode", ".idea", ".devcontainer",
+	".husky", ".codex", ".gemini", ".opencode", ".cursor", ".envrc", ".mcp.json", ".claude",
+	".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshrc", ".zshenv", ".zprofile"};
+
 /* A profile as agent wrappers use it: system read-only, workspace writable, all namespaces. */
-static const char *const *bwrap_argv(void)
+static const char *const *bwrap_argv(int equivalent)
 {
-	static const char *argv[64];
+	static const char *argv[256];
+	static char at[ARRAY_LEN(protected_names)][PATH_MAX + 64];
+	const char *w = equivalent ? other_work : work;
 	static const char *const links[][2] = {{"/bin", "usr/bin"}, {"/sbin", "usr/sbin"},
 		{"/lib", "usr/lib"}, {"/lib64", "usr/lib64"}};
-	static const char *const rest[] = {"--ro-bind", "/etc", "/etc", "--proc", "/proc", "--dev",
-		"/dev", "--tmpfs", "/tmp", "--bind", work, work, "--chdir", work, "--unshare-all",
+	const char *const rest[] = {"--ro-bind", "/etc", "/etc", "--proc", "/proc", "--dev", "/dev",
+		"--tmpfs", "/tmp", "--bind", w, w, "--chdir", w, "--unshare-all",
 		"--die-with-parent", "--new-session", "--clearenv", "--setenv", "PATH",
-		"/usr/bin:/bin", "--seccomp", "9", "--", "/bin/true"};
+		"/usr/bin:/bin"};
+	static const char *const typical_end[] = {"--seccomp", "9", "--", "/bin/true"};
+	static const char *const equivalent_end[] = {"--add-seccomp-fd", "9", "--add-seccomp-fd",
+		"10", "--add-seccomp-fd", "11", "--", "/bin/true"};
 	size_t n = 0;
 
 	argv[n++] = bwrap;
@@ -141,8 +161,22 @@ static const char *const *bwrap_argv(void)
 		argv[n++] = S_ISLNK(st.st_mode) ? links[i][1] : links[i][0];
 		argv[n++] = links[i][0];
 	}
-	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+	for (size_t i = 0; i < ARRAY_LEN(rest); i++)
 		argv[n++] = rest[i];
+	for (size_t i = 0; equivalent && i < ARRAY_LEN(protected_names); i++) {
+		snprintf(at[i], sizeof at[i], "%s/%s", w, protected_names[i]);
+		argv[n++] = "--ro-bind";
+		argv[n++] = other_home;
+		argv[n++] = at[i];
+	}
+	if (equivalent) {
+		argv[n++] = "--bind";
+		argv[n++] = other_home;
+		argv[n++] = "/root";
+	}
+	for (size_t i = 0; i < (equivalent ? ARRAY_LEN(equivalent_end) : ARRAY_LEN(typical_end));
+		i++)
+		argv[n++] = equivalent ? equivalent_end[i] : typical_end[i];
 	argv[n] = NULL;
 	return argv;
 }
@@ -158,9 +192,10 @@ static double run_one(enum kind k, int null)
 
 	if (k == PLAIN)
 		return stats_run(plain, null, output_fd);
-	if (k == BWRAP) {
-		lseek(FILTER_FD, 0, SEEK_SET);
-		return stats_run(bwrap_argv(), null, output_fd);
+	if (k == BWRAP || k == EQUIVALENT) {
+		for (int i = 0; i < 3; i++)
+			lseek(FILTER_FD + i, 0, SEEK_SET);
+		return stats_run(bwrap_argv(k == EQUIVALENT), null, output_fd);
 	}
 	snprintf(ctl, sizeof ctl, "%s/agentctl", build);
 	return stats_run(agentd, null, output_fd);
@@ -175,7 +210,8 @@ static void measure(int rounds)
 	output_fd = null;
 	for (int r = -WARM_UP; r < rounds; r++)
 		for (enum kind k = PLAIN; k < KINDS; k++) {
-			double us = k == BWRAP && !bwrap ? 0 : run_one(k, null);
+			double us =
+				(k == BWRAP || k == EQUIVALENT) && !bwrap ? 0 : run_one(k, null);
 
 			if (us < 0) {
 				output_fd = 2; /* once more, to be seen */
@@ -190,7 +226,8 @@ static void measure(int rounds)
 
 static int report(void)
 {
-	double reached = stats_ratio(&series[AGENTD], &series[BWRAP]);
+	double typical = stats_ratio(&series[AGENTD], &series[BWRAP]);
+	double reached = stats_ratio(&series[AGENTD], &series[EQUIVALENT]);
 
 	stats_head("/bin/true, start to exit", "plain", "bwrap");
 	for (enum kind k = PLAIN; k < KINDS; k++)
@@ -200,8 +237,9 @@ static int report(void)
 		puts("bubblewrap is not installed: no ratio");
 		return 0;
 	}
-	printf("agentd / bubblewrap: %.2f (target %.1f: %s)\n", reached, TARGET,
-		reached <= TARGET ? "reached" : "MISSED");
+	printf("agentd / bubblewrap, equivalent profile: %.2f (target %.1f: %s); typical profile: "
+	       "%.2f\n",
+		reached, TARGET, reached <= TARGET ? "reached" : "MISSED", typical);
 	return reached <= TARGET ? 0 : 3;
 }
 
@@ -232,7 +270,10 @@ static void parse(int argc, char **argv, int *rounds)
 	chmod(dir, 0755);
 	snprintf(root, sizeof root, "%s/r", dir);
 	snprintf(work, sizeof work, "%s/w", dir);
-	if (mkdir(root, 0755) < 0 || mkdir(work, 0755) < 0 || chdir(work) < 0)
+	snprintf(other_work, sizeof other_work, "%s/w2", dir);
+	snprintf(other_home, sizeof other_home, "%s/h2", dir);
+	if (mkdir(root, 0755) < 0 || mkdir(work, 0755) < 0 || mkdir(other_work, 0755) < 0 ||
+		mkdir(other_home, 0755) < 0 || chdir(work) < 0)
 		fail(dir, strerror(errno));
 }
 
@@ -246,7 +287,7 @@ int main(int argc, char **argv)
 	}
 	parse(argc, argv, &rounds);
 	bwrap = find_bwrap();
-	open_filter();
+	open_filters();
 	start_supervisor();
 	measure(rounds);
 	code = report();
