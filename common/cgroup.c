@@ -414,3 +414,29 @@ int cgroup_tag_get(int dirfd, struct cgroup_tag *t)
 	}
 	return 0;
 }
+
+int cgroup_sandbox(char *text, const char *base, uid_t *uid, char *name, size_t cap)
+{
+	char *line = text, *at, *end;
+	size_t n = strlen(base);
+
+	while (line && strncmp(line, "0::/", 4) != 0) {
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	if (!line)
+		return 0;
+	line[strcspn(line, "\n")] = 0;
+	for (at = strstr(line, base); at; at = strstr(at + 1, base)) {
+		if (at[-1] == '/' && !strncmp(at + n, "/u", 2))
+			break;
+	}
+	if (!at)
+		return 0;
+	*uid = (uid_t)strtoul(at + n + 2, &end, 10);
+	if (end == at + n + 2 || *end != '/')
+		return 0;
+	end++;
+	end[strcspn(end, "/")] = 0;
+	return *end && (size_t)snprintf(name, cap, "%s", end) < cap;
+}

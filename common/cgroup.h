@@ -3,7 +3,9 @@
 #ifndef COMMON_CGROUP_H
 #define COMMON_CGROUP_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/error.h"
 
@@ -30,6 +32,10 @@ void cgroup_mount_line(struct cgroup_mounts *m, char *line);
  * left out. */
 typedef int (*cgroup_visit_fn)(void *ctx, const char *name, int fd);
 int cgroup_each_child(int dirfd, cgroup_visit_fn fn, void *ctx);
+
+/* The sandbox that the text of a /proc/PID/cgroup names: 1 with *uid and name filled when its v2 cgroup is
+ * …/BASE/u<uid>/<name> or below, 0 when not. text is changed. */
+int cgroup_sandbox(char *text, const char *base, uid_t *uid, char *name, size_t cap);
 
 /* dirfd: a v2 cgroup's directory. Each returns 0 or -1 with errno. */
 int cgroup_kill(int dirfd); /* SIGKILL to all in the subtree, forks included */

@@ -75,41 +75,6 @@ static struct guard *all;
 static struct actor host_actors[ACTORS_KEPT]; /* were seen outside of every sandbox a moment ago */
 static struct launch again; /* too large for a stack */
 
-/* ---- pure ---- */
-
-int guard_cgroup(char *text, const char *base, uid_t *uid, char *name, size_t cap)
-{
-	char *line = text, *at, *end;
-	size_t n = strlen(base);
-
-	while (line && strncmp(line, "0::/", 4) != 0) {
-		line = strchr(line, '\n');
-		line = line ? line + 1 : NULL;
-	}
-	if (!line)
-		return 0;
-	line[strcspn(line, "\n")] = 0;
-	for (at = strstr(line, base); at; at = strstr(at + 1, base)) {
-		if (at[-1] == '/' && !strncmp(at + n, "/u", 2))
-			break;
-	}
-	if (!at)
-		return 0;
-	*uid = (uid_t)strtoul(at + n + 2, &end, 10);
-	if (end == at + n + 2 || *end != '/')
-		return 0;
-	end++;
-	end[strcspn(end, "/")] = 0;
-	return *end && (size_t)snprintf(name, cap, "%s", end) < cap;
-}
-
-int guard_below(const char *path, const char *wall)
-{
-	size_t n = strlen(wall);
-
-	return !strncmp(path, wall, n) && (path[n] == 0 || path[n] == '/');
-}
-
 static const char *base_of(const char *rel)
 {
 	const char *slash = strrchr(rel, '/');
@@ -327,7 +292,7 @@ static int walls_down(struct guard *g)
 static int name_down(const struct guard *g, const char *rel)
 {
 	for (size_t i = 0; i < g->nwalls; i++) {
-		if (g->wall[i].was_down && guard_below(rel, g->wall[i].rel))
+		if (g->wall[i].was_down && protect_covers(rel, g->wall[i].rel))
 			return 1;
 	}
 	return 0;
@@ -603,7 +568,7 @@ static enum who who_did(pid_t pid, const struct guard *g)
 	if (n <= 0)
 		return pid > 0 && a->pid == pid && now - a->seen < ACTOR_KEPT_NS ? HOST : UNKNOWN;
 	text[n] = 0;
-	if (!guard_cgroup(text, sup.paths.cgroup, &uid, name, sizeof name)) {
+	if (!cgroup_sandbox(text, sup.paths.cgroup, &uid, name, sizeof name)) {
 		*a = (struct actor){.pid = pid, .seen = now};
 		return HOST;
 	}
@@ -665,9 +630,10 @@ static void on_event(struct guard *g, const char *dir, const char *name, uint64_
 	if (protect_never(dir, name)) {
 		if (who != HOST)
 			never(g, rel);
-	} else if (who == HOST) {
-		touch(g, WANTS_MORE);
-	} else if (*dir && !g->still) { /* .git itself is the agent's to make */
+	} else if (who == HOST || pid == 0 || !*dir) { /* .git itself is the agent's to make */
+		if (who != AGENT)
+			touch(g, WANTS_MORE);
+	} else if (!g->still) {
 		breach(g, rel);
 	}
 }

@@ -6,8 +6,6 @@
 #ifndef SUPERVISOR_GUARD_H
 #define SUPERVISOR_GUARD_H
 
-#include <sys/types.h>
-
 #include "common/error.h"
 #include "common/plan.h"
 
@@ -30,12 +28,5 @@ void guard_ready(struct guard *g);
 void guard_remounted(struct guard *g, int err);
 
 void guard_tick(void);
-
-/* The sandbox's cgroup (v2) that a /proc/PID/cgroup names: 1 with *uid and name filled when it lies below
- * base ("agentd" or "agentd-HHHHHHHH"), 0 when not. text is changed. */
-int guard_cgroup(char *text, const char *base, uid_t *uid, char *name, size_t cap);
-
-/* 1 when path is one of a wall at the path wall, or lies below it. */
-int guard_below(const char *path, const char *wall);
 
 #endif

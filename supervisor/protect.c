@@ -73,6 +73,13 @@ int protect_wants(const char *dir, const char *name)
 	       listed(rel, built_in, ARRAY_LEN(built_in));
 }
 
+int protect_covers(const char *path, const char *wall)
+{
+	size_t n = strlen(wall);
+
+	return !strncmp(path, wall, n) && (path[n] == 0 || path[n] == '/');
+}
+
 int protect_dir(const struct placeholders *p)
 {
 	return p->ws_fd;

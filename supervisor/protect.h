@@ -29,6 +29,9 @@ int protect_workspace(struct launch *l, const struct plan_header *plan, int ws_f
 	const struct creds *user, const struct identity *id, struct placeholders **out,
 	struct error *e);
 
+/* 1 when path is at or below wall, by whole components. */
+int protect_covers(const char *path, const char *wall);
+
 /* The same mounts once more, for a sandbox that runs: l is emptied first. No placeholder is made in .git,
  * so that someone who removes or makes a repository is not disturbed. extra: its PLAN_PROTECT paths.
  * 0, or -1 with *e filled. */

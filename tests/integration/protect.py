@@ -1,4 +1,4 @@
-"""Protected paths while the host works in the same workspace: git config, git clean, other users."""
+"""Protected paths while the host works in the workspace: git config, git clean, other users."""
 import os
 import subprocess
 import time
@@ -45,7 +45,7 @@ def ended_because(inst, text):
 
 
 def test_host_git_config(inst):
-    """After each of twenty git config of the owner, the agent cannot write .git/config 0.2 s later"""
+    """0.2 s after each of twenty git config of the owner, the agent cannot write .git/config"""
     repository(inst)
     p = inst.start_run("a", "sh", "-c", "while read x; do "
                        "(echo '[core]' >> .git/config) 2>/dev/null && echo open || echo shut; "
@@ -83,7 +83,8 @@ def test_host_git_config_against_a_busy_agent(inst):
 def test_host_git_clean(inst):
     """git clean -fd of the owner does not make protected names creatable"""
     repository(inst)
-    p = inst.start_run("a", "sh", "-c", "while read x; do for d in .vscode .idea .claude .envrc; do "
+    p = inst.start_run("a", "sh", "-c", "while read x; do "
+                       "for d in .vscode .idea .claude .envrc; do "
                        "mkdir $d/x 2>/dev/null && echo open; mkdir $d 2>/dev/null && echo open; "
                        "echo 1 2>/dev/null > $d && echo open; done; echo done; done",
                        stdin=subprocess.PIPE)
@@ -100,7 +101,7 @@ def test_host_git_clean(inst):
 
 
 def test_host_replaces_git(inst):
-    """When the owner makes a new repository during a session, its configuration is protected, too"""
+    """A repository that the owner makes during a session is protected, too"""
     p = inst.start_run("a", "sh", "-c", "while read x; do "
                        "(echo '[core]' >> .git/config) 2>/dev/null && echo open || echo shut; "
                        "(echo x > .git/hooks/post-commit) 2>/dev/null && echo open || echo shut; "
@@ -121,8 +122,8 @@ def test_two_users_one_workspace(inst):
     work = inst.base + "/shared"
     inst.mkdir(work, mode=0o777)
     inst.detach("b", "sleep", "100", user="bob", cwd=work)
-    p = inst.start_run("a", "sh", "-c", "read x; mkdir .vscode; echo x > .vscode/t; echo x > .envrc; "
-                       "ls -A", stdin=subprocess.PIPE, cwd=work)
+    p = inst.start_run("a", "sh", "-c", "read x; mkdir .vscode; echo x > .vscode/t; "
+                       "echo x > .envrc; ls -A", stdin=subprocess.PIPE, cwd=work)
     inst.ctl("kill", "b", user="bob").ok()
     inst.wait_gone("b", "bob")
     time.sleep(7)  # longer than placeholders linger
@@ -132,7 +133,7 @@ def test_two_users_one_workspace(inst):
 
 
 def test_mode_of_git(inst):
-    """A mode that the agent gives to .git does not make the next session take it for agentd's own"""
+    """A mode that the agent gives to .git does not make the next session leave it alone"""
     repository(inst)
     inst.sh("chmod 01555 .git").ok()
     inst.sh("mv .git .git.old").failed(text="busy")
@@ -143,7 +144,8 @@ def test_mode_of_git(inst):
 def test_commondir(inst):
     """An agent that makes .git/commondir is ended, and git on the host does not follow the file"""
     repository(inst)
-    script = ("cp -r .git .evil; printf '[core]\\n\\tfsmonitor = touch pwned; false\\n' > .evil/config;"
+    script = ("cp -r .git .evil;"
+              "printf '[core]\\n\\tfsmonitor = touch pwned; false\\n' > .evil/config;"
               "echo ../.evil > .git/commondir; sleep 5")
     for text in (script, script.replace("echo ../.evil >", "echo ../.evil > c; mv c")):
         result = inst.sh(text)
