@@ -58,6 +58,7 @@ struct guard {
 	int dirty; /* 0, 1 look again, WANTS_MORE */
 	int still; /* frozen, and everything it did before is known */
 	int stopped; /* it was ended */
+	int lost; /* events, since the walls were last whole */
 	unsigned fails; /* in a row */
 	uint64_t frozen_at, look_at; /* CLOCK_BOOTTIME */
 	uint64_t second; /* rate of rebuilding */
@@ -89,6 +90,15 @@ static int is_at(const char *rel, const char *dir, const char *name)
 	size_t n = base == rel ? 0 : (size_t)(base - rel - 1);
 
 	return !strcmp(base, name) && strlen(dir) == n && !strncmp(rel, dir, n);
+}
+
+static struct wall *wall_of(struct guard *g, const char *dir, const char *name)
+{
+	for (size_t i = 0; i < g->nwalls; i++) {
+		if (is_at(g->wall[i].rel, dir, name))
+			return &g->wall[i];
+	}
+	return NULL;
 }
 
 /* ---- marks ---- */
@@ -194,44 +204,6 @@ static int take_extra(struct guard *g, const struct plan_header *plan, struct er
 	return g->extra ? 0 : error_set(e, ENOMEM, "cannot remember what is protected");
 }
 
-struct guard *guard_new(
-	struct sandbox *s, const struct plan_header *plan, const struct launch *l, struct error *e)
-{
-	struct guard *g = calloc(1, sizeof *g);
-
-	if (!g) {
-		error_set(e, ENOMEM, "no memory for another sandbox");
-		return NULL;
-	}
-	g->s = s;
-	g->next = all;
-	all = g;
-	if (take_extra(g, plan, e) == 0 && take_walls(g, l, e) == 0)
-		return g;
-	guard_free(g);
-	return NULL;
-}
-
-void guard_free(struct guard *g)
-{
-	if (!g)
-		return;
-	for (size_t i = 0; i < g->ndirs; i++)
-		unmark(g, &g->dir[i]);
-	for (struct guard **at = &all; *at; at = &(*at)->next) {
-		if (*at == g) {
-			*at = g->next;
-			break;
-		}
-	}
-	for (size_t i = 0; i < g->nextra; i++)
-		free(g->extra[i]);
-	free(g->extra);
-	free(g->dir);
-	free(g->text);
-	free(g);
-}
-
 /* ---- do the walls stand? ---- */
 
 static int runs(const struct guard *g)
@@ -245,14 +217,16 @@ __attribute__((format(printf, 2, 3))) static void stop(struct guard *g, const ch
 	char text[200];
 	va_list ap;
 
-	if (!runs(g) || g->stopped)
+	if (g->stopped)
 		return;
 	g->stopped = 1;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	event_text(EVENT_ROLE, g->s->owner.uid, "%s was ended: %s", g->s->name, text);
-	sandbox_stop(g->s, END_FAILED, text);
+	event_text(EVENT_ROLE, g->s->owner.uid, "%s %s: %s", g->s->name,
+		runs(g) ? "was ended" : "had ended", text);
+	if (runs(g))
+		sandbox_stop(g->s, END_FAILED, text);
 }
 
 static int wall_stands(int root, const char *workspace, const struct wall *w)
@@ -425,15 +399,19 @@ static void freeze(struct guard *g)
 	sandbox_apply_freeze(g->s);
 	for (int us = 0; us < FREEZE_WAIT_US && cgroup_frozen(g->s->cgroup) == 0; us += 100)
 		usleep(100);
-	dirwatch_read(); /* what it still did before it stood still */
+	for (int i = 0; i < 4; i++)
+		dirwatch_read(); /* all that it still did before it stood still */
 	g->still = 1;
+	if (g->lost)
+		stop(g, "too much happened while its protected paths were open: look at them "
+			"before you use them");
 }
 
 static void whole(struct guard *g)
 {
 	for (size_t i = 0; i < g->nwalls; i++)
 		g->wall[i].touched = g->wall[i].was_down = 0;
-	g->still = 0;
+	g->still = g->lost = 0;
 	if (g->s->mending) {
 		g->s->mending = 0;
 		sandbox_apply_freeze(g->s);
@@ -595,6 +573,23 @@ static void never(struct guard *g, const char *rel)
 		gone ? "it is removed" : "REMOVE IT before you use git here");
 }
 
+/* For when events do not tell. What was there at the start has a wall. */
+static void look_for_never(struct guard *g)
+{
+	for (size_t i = 0; i < g->ndirs; i++) {
+		char rel[PLAN_PATH_MAX + 16];
+		struct stat st;
+
+		if (!protect_never(g->dir[i].rel, "commondir"))
+			continue;
+		snprintf(rel, sizeof rel, "%s/commondir", g->dir[i].rel);
+		if (!wall_of(g, g->dir[i].rel, "commondir") &&
+			fstatat(protect_dir(g->s->placeholders), rel, &st, AT_SYMLINK_NOFOLLOW) ==
+				0)
+			never(g, rel);
+	}
+}
+
 static void on_wall(struct guard *g, struct wall *w, uint64_t mask, pid_t pid)
 {
 	enum who who = who_did(pid, g);
@@ -615,14 +610,13 @@ static void on_wall(struct guard *g, struct wall *w, uint64_t mask, pid_t pid)
 static void on_event(struct guard *g, const char *dir, const char *name, uint64_t mask, pid_t pid)
 {
 	char rel[PLAN_PATH_MAX * 2 + 2];
+	struct wall *w = wall_of(g, dir, name);
 	enum who who;
 
 	snprintf(rel, sizeof rel, "%s%s%s", dir, *dir ? "/" : "", name);
-	for (size_t i = 0; i < g->nwalls; i++) {
-		if (is_at(g->wall[i].rel, dir, name)) {
-			on_wall(g, &g->wall[i], mask, pid);
-			return;
-		}
+	if (w) {
+		on_wall(g, w, mask, pid);
+		return;
 	}
 	if (!(mask & (DIRWATCH_ARRIVES | DIRWATCH_CONTENT)) || !protect_wants(dir, name))
 		return;
@@ -640,8 +634,11 @@ static void on_event(struct guard *g, const char *dir, const char *name, uint64_
 
 static void on_overflow(void)
 {
-	for (struct guard *g = all; g; g = g->next)
+	for (struct guard *g = all; g; g = g->next) {
+		g->lost = !g->still;
 		touch(g, 1);
+		look_for_never(g);
+	}
 }
 
 static void on_change(const struct dirwatch *d, const char *name, uint64_t mask, pid_t pid)
@@ -658,6 +655,50 @@ static void on_ready(void)
 {
 	dirwatch_read();
 	guard_tick();
+}
+
+/* ---- one guard ---- */
+
+struct guard *guard_new(
+	struct sandbox *s, const struct plan_header *plan, const struct launch *l, struct error *e)
+{
+	struct guard *g = calloc(1, sizeof *g);
+
+	if (!g) {
+		error_set(e, ENOMEM, "no memory for another sandbox");
+		return NULL;
+	}
+	g->s = s;
+	g->next = all;
+	all = g;
+	if (take_extra(g, plan, e) == 0 && take_walls(g, l, e) == 0)
+		return g;
+	guard_free(g);
+	return NULL;
+}
+
+void guard_free(struct guard *g)
+{
+	if (!g)
+		return;
+	if (g->s->ready) { /* the last it did */
+		dirwatch_read();
+		look_for_never(g);
+	}
+	for (size_t i = 0; i < g->ndirs; i++)
+		unmark(g, &g->dir[i]);
+	for (struct guard **at = &all; *at; at = &(*at)->next) {
+		if (*at == g) {
+			*at = g->next;
+			break;
+		}
+	}
+	for (size_t i = 0; i < g->nextra; i++)
+		free(g->extra[i]);
+	free(g->extra);
+	free(g->dir);
+	free(g->text);
+	free(g);
 }
 
 static void timer_event(void *arg, uint32_t events)

@@ -222,3 +222,30 @@ def test_a_freeze_survives(inst):
             assert open(path + "/cgroup.events", encoding="ascii").read().count("frozen 1")
     inst.ctl("thaw", "a").ok()
     inst.ctl("kill", "a").ok()
+
+
+def test_commondir_at_the_end(inst):
+    """What an agent makes in its last moment is found, too"""
+    repository(inst)
+    for _ in range(5):
+        inst.sh("echo ../.evil > .git/commondir")
+        wait_until(lambda: not os.path.lexists(inst.work() + "/.git/commondir"), 2, "removal")
+
+
+def test_flood_of_events(inst):
+    """An agent that floods the watch gets nothing from it"""
+    repository(inst)
+    flood = ("import os, sys\nprint('busy', flush=True)\nif os.fork() == 0: os.fork()\ni = 0\n"
+             "while not os.path.exists('stop'):\n"
+             "    i += 1\n    os.mkdir(f'd{os.getpid()}-{i}')\n"
+             "    try:\n        fd = os.open('.git/config', os.O_WRONLY | os.O_APPEND)\n"
+             "        os.write(fd, b'[evil]\\n\\tx = y\\n')\n        os.close(fd)\n"
+             "    except OSError: pass\n")
+    p = inst.start_run("a", PYTHON, "-c", flood)
+    assert p.stdout.readline() == b"busy\n"
+    for i in range(10):
+        git(inst, "config", "user.name", f"name{i}")
+        time.sleep(0.05)
+    inst.write("stop", "")
+    out, err = p.communicate(timeout=20)
+    assert "evil" not in inst.read(".git/config") or b"protected" in err, (out, err)
