@@ -50,14 +50,16 @@ int dirwatch_same(const struct dirwatch *a, const struct dirwatch *b)
 	       !memcmp(x->f_handle, y->f_handle, x->handle_bytes);
 }
 
-int dirwatch_add(int fd, struct dirwatch *d)
+int dirwatch_add(int fd, int each_write, struct dirwatch *d)
 {
 	static int told;
 	char path[40];
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	if (fan_fd >= 0 && read_handle(fd, d) == 0 &&
-		fanotify_mark(fan_fd, FAN_MARK_ADD, FAN_MASK, AT_FDCWD, path) == 0)
+		fanotify_mark(fan_fd, FAN_MARK_ADD,
+			each_write ? FAN_MASK : FAN_MASK & ~(uint64_t)FAN_MODIFY, AT_FDCWD,
+			path) == 0)
 		return 0;
 	if (!told++)
 		fprintf(stderr,

@@ -28,8 +28,9 @@ typedef void dirwatch_fn(const struct dirwatch *d, const char *name, uint64_t ma
  * the event loop, when there is something to read. 0 or -1. */
 int dirwatch_init(dirwatch_fn *fn, void (*lost)(void), void (*ready)(void), struct error *e);
 
-/* fd: the directory (O_PATH). Fills *d. 0, or -1 with errno. */
-int dirwatch_add(int fd, struct dirwatch *d);
+/* fd: the directory (O_PATH). each_write: 0 hears of a changed file when it is closed, which is enough where
+ * programs write logs. Fills *d. 0, or -1 with errno. */
+int dirwatch_add(int fd, int each_write, struct dirwatch *d);
 void dirwatch_remove(int fd, const struct dirwatch *d); /* fd: what is there now, or -1 */
 int dirwatch_same(const struct dirwatch *a, const struct dirwatch *b);
 

@@ -101,6 +101,15 @@ static struct wall *wall_of(struct guard *g, const char *dir, const char *name)
 	return NULL;
 }
 
+static int behind_wall(const struct guard *g, const char *dir)
+{
+	for (size_t i = 0; i < g->nwalls; i++) {
+		if (!(g->wall[i].flags & SPAWN_M_RW) && protect_covers(dir, g->wall[i].rel))
+			return 1;
+	}
+	return 0;
+}
+
 /* ---- marks ---- */
 
 static int open_dir(const struct guard *g, const char *rel)
@@ -144,7 +153,7 @@ static int watch_dir(struct guard *g, const char *rel, size_t n, struct error *e
 	fd = open_dir(g, d->rel);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 		return 0;
-	if (fd < 0 || dirwatch_add(fd, &d->watch) < 0)
+	if (fd < 0 || dirwatch_add(fd, n > 0, &d->watch) < 0)
 		return error_set(
 			e, errno, "cannot watch %s in the workspace", n ? d->rel : "what happens");
 	g->ndirs++;
@@ -616,6 +625,11 @@ static void on_event(struct guard *g, const char *dir, const char *name, uint64_
 	snprintf(rel, sizeof rel, "%s%s%s", dir, *dir ? "/" : "", name);
 	if (w) {
 		on_wall(g, w, mask, pid);
+		return;
+	}
+	if (behind_wall(g, dir)) { /* through a descriptor that it should not have */
+		if (who_did(pid, g) == AGENT)
+			breach(g, rel);
 		return;
 	}
 	if (!(mask & (DIRWATCH_ARRIVES | DIRWATCH_CONTENT)) || !protect_wants(dir, name))
