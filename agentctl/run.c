@@ -115,6 +115,13 @@ static int parse(struct ctl *c, struct run *r, int argc, char **argv)
 	r->o.argv = argv + i;
 	if (check_word("--name", r->o.name) < 0 || check_word("--agent", r->o.agent) < 0)
 		return -1;
+	if (r->o.agent && strcmp(r->o.agent, "claude-code") != 0 &&
+		strcmp(r->o.agent, "command") != 0)
+		dprintf(2,
+			"agentctl: this version has no hook for agents of kind %s: the walls hold, "
+			"but its "
+			"tool calls are not decided\n",
+			r->o.agent);
 	return 0;
 }
 

@@ -762,14 +762,16 @@ static void accept_one(int fd)
 
 static void listener_event(void *arg, uint32_t events)
 {
-	int fd;
-
 	(void)arg;
 	(void)events;
-	/* cppcheck-suppress nullPointer; accept(2) allows both to be NULL */
-	for (int i = 0;
-		i < ACCEPTS_A_ROUND && (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
+	for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
+		/* cppcheck-suppress nullPointer; accept(2) allows both to be NULL */
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
 		accept_one(fd);
+	}
 }
 
 int control_init(struct error *e)

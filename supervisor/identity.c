@@ -25,20 +25,48 @@ void identity_init(uid_t base)
 	first_uid = base;
 }
 
-static int write_map(pid_t pid, const char *file, unsigned inner, unsigned outer)
+static int write_map(pid_t pid, const char *file, const char *text)
 {
-	char path[64], line[64];
+	char path[64];
 	cleanup_close int fd = -1;
-	int n;
 
 	snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
-	n = snprintf(line, sizeof line, "%u %u 1", inner, outer);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : io_write_all(fd, line, (size_t)n);
+	return fd < 0 ? -1 : io_write_all(fd, text, strlen(text));
+}
+
+struct map {
+	char text[192];
+};
+
+/* What the sandbox sees: one id, its own. */
+static struct map only(unsigned inner, unsigned outer)
+{
+	struct map m;
+
+	snprintf(m.text, sizeof m.text, "%u %u 1\n", inner, outer);
+	return m;
+}
+
+/* What a mount shows: the owner's files as the agent's, everyone else's as what they are. Without the
+ * others a file whose group (or owner) is another's could not be written at all, whatever its mode (the
+ * kernel refuses to change an inode whose ids it cannot express). outer is above every ordinary id. */
+static struct map all_but(unsigned owner, unsigned outer)
+{
+	struct map m;
+	int n = 0;
+
+	/* Not 0: a map with the host's root needs CAP_SETFCAP, and root's files are not the agent's. */
+	if (owner > 1)
+		n = snprintf(m.text, sizeof m.text, "1 1 %u\n", owner - 1);
+	snprintf(m.text + n, sizeof m.text - (size_t)n, "%u %u 1\n%u %u %u\n%u %u %u\n", owner,
+		outer, owner + 1, owner + 1, outer - owner - 1, outer + 1, outer + 1,
+		UINT32_MAX - 1 - outer);
+	return m;
 }
 
 /* A user namespace lives as long as an fd of it does; a child has to make it. */
-static int make_userns(unsigned in_uid, unsigned in_gid, unsigned out_uid, unsigned out_gid)
+static int make_userns(const struct map *uids, const struct map *gids)
 {
 	char path[64];
 	int fd = -1, err;
@@ -53,8 +81,8 @@ static int make_userns(unsigned in_uid, unsigned in_gid, unsigned out_uid, unsig
 	if (pid < 0)
 		return -1;
 	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-	if (write_map(pid, "uid_map", in_uid, out_uid) == 0 &&
-		write_map(pid, "gid_map", in_gid, out_gid) == 0)
+	if (write_map(pid, "uid_map", uids->text) == 0 &&
+		write_map(pid, "gid_map", gids->text) == 0)
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 	err = errno;
 	kill(pid, SIGKILL);
@@ -108,15 +136,21 @@ static struct identity *choose(const struct identity *want)
 
 static int build(struct identity *i, const struct identity *want, struct error *e)
 {
+	struct map uids, gids;
+
 	forget(i);
 	i->owner = want->owner;
 	i->owner_gid = want->owner_gid;
 	i->inner_uid = want->inner_uid;
 	i->inner_gid = want->inner_gid;
-	i->sandbox_ns = make_userns(i->inner_uid, i->inner_gid, i->kernel_uid, i->kernel_uid);
+	uids = only(i->inner_uid, i->kernel_uid);
+	gids = only(i->inner_gid, i->kernel_uid);
+	i->sandbox_ns = make_userns(&uids, &gids);
 	if (i->sandbox_ns < 0)
 		return error_set(e, errno, "cannot make a user namespace for the agent");
-	i->mount_ns = make_userns(i->owner, i->owner_gid, i->kernel_uid, i->kernel_uid);
+	uids = all_but(i->owner, i->kernel_uid);
+	gids = all_but(i->owner_gid, i->kernel_uid);
+	i->mount_ns = make_userns(&uids, &gids);
 	if (i->mount_ns < 0) {
 		error_set(e, errno, "cannot make a user namespace for idmapped mounts");
 		forget(i);
@@ -127,6 +161,7 @@ static int build(struct identity *i, const struct identity *want, struct error *
 
 static struct identity *take_same(const struct identity *want, struct error *e)
 {
+	struct map uids, gids;
 	struct identity *i;
 
 	if (want->owner == 0) {
@@ -144,7 +179,9 @@ static struct identity *take_same(const struct identity *want, struct error *e)
 	i->kernel_uid = want->owner;
 	i->mount_ns = -1;
 	i->in_use = 1;
-	i->sandbox_ns = make_userns(want->inner_uid, want->inner_gid, want->owner, want->owner_gid);
+	uids = only(want->inner_uid, want->owner);
+	gids = only(want->inner_gid, want->owner_gid);
+	i->sandbox_ns = make_userns(&uids, &gids);
 	if (i->sandbox_ns < 0) {
 		error_set(e, errno, "cannot make a user namespace for the agent");
 		free(i);

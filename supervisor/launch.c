@@ -334,15 +334,34 @@ static int add_bind(struct builder *b, const struct plan_mount *m)
 		b->e);
 }
 
+/* What is at dst on the host: 1 a file, 0 a directory, -1 nothing (then there is nothing to hide). */
+static int kind_of(const struct builder *b, const char *dst)
+{
+	cleanup_close int fd = -1;
+	int in_ws = below(dst, b->workspace);
+
+	creds_enter(b->user);
+	fd = sys_openat2(in_ws ? b->ws_fd : AT_FDCWD, in_ws ? dst + strlen(b->workspace) + 1 : dst,
+		O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	creds_leave();
+	return fd < 0 ? -1 : is_file(fd);
+}
+
 static int add_hide(struct builder *b, const struct plan_mount *m)
 {
 	const char *dst = plan_text(b->plan, m->dst);
-	int flags;
+	int flags, file;
 
 	if (below(b->workspace, dst) || below(b->home, dst))
 		return error_set(b->e, 0, "cannot hide %s: workspace or HOME lies there", dst);
-	flags = place(b, dst, 0);
-	return flags < 0 ? -1 : launch_add(b->l, -1, SPAWN_M_HIDE | (uint32_t)flags, dst, b->e);
+	file = kind_of(b, dst);
+	if (file < 0)
+		return 0;
+	flags = place(b, dst, file);
+	if (flags < 0)
+		return -1;
+	return launch_add(
+		b->l, -1, SPAWN_M_HIDE | (uint32_t)flags | (file ? SPAWN_M_FILE : 0u), dst, b->e);
 }
 
 static int add_binds(struct builder *b)

@@ -199,7 +199,7 @@ static int make_placeholder(struct work *w, const char *rel)
 
 static int is_placeholder(const struct stat *st)
 {
-	return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == PLACEHOLDER_MODE;
+	return S_ISDIR(st->st_mode) && (st->st_mode & 05777) == PLACEHOLDER_MODE;
 }
 
 /* 1 when the directory above rel is a placeholder that is covered already: read-only as a whole. Its

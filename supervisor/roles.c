@@ -3,6 +3,7 @@
  * answer, sandboxes are frozen and then killed (sandbox.c). */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,9 @@ static _Noreturn void role_exec(const struct role *r, int sock)
 		sys_setresgid(r->gid) < 0 || sys_setresuid(r->uid) < 0)
 		_exit(126);
 	execve(sup.agentd, argv, envp);
+	fprintf(stderr,
+		"agentd-supervisor: uid %u cannot execute %s: %s (may it enter that directory?)\n",
+		r->uid, sup.agentd, strerror(errno));
 	_exit(127);
 }
 
@@ -319,6 +323,26 @@ void roles_tick(uint64_t now)
 
 /* ---- start and stop of all ---- */
 
+static uid_t give_uid;
+static gid_t give_gid;
+
+static int give_one(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+	(void)f;
+	(void)type;
+	if (st->st_uid == give_uid && st->st_gid == give_gid)
+		return 0;
+	return lchown(path, give_uid, give_gid);
+}
+
+/* A role whose user changed (packages installed after a first try) gets what it had before. */
+static int give_tree(const char *path, uid_t uid, gid_t gid)
+{
+	give_uid = uid;
+	give_gid = gid;
+	return nftw(path, give_one, 32, FTW_PHYS | FTW_MOUNT);
+}
+
 static int own_dir(
 	const char *base, const char *name, mode_t mode, uid_t uid, gid_t gid, struct error *e)
 {
@@ -328,7 +352,7 @@ static int own_dir(
 	snprintf(path, sizeof path, "%s/%s", base, name);
 	if ((mkdir(path, mode) < 0 && errno != EEXIST) || lstat(path, &st) < 0 ||
 		!S_ISDIR(st.st_mode) ||
-		((st.st_uid != uid || st.st_gid != gid) && chown(path, uid, gid) < 0) ||
+		((st.st_uid != uid || st.st_gid != gid) && give_tree(path, uid, gid) < 0) ||
 		((st.st_mode & 07777) != mode && chmod(path, mode) < 0))
 		return error_set(e, errno, "cannot make %s for its role", path);
 	return 0;

@@ -34,11 +34,14 @@ $(call obj,$(ALL_C_SRC)) $(call muslobj,$(COMMON) $(INIT) $(CTL)): | $(DEPS_OK)
 
 # ---- tests ----------------------------------------------------------------------------------------
 
+# What sudo built belongs to the user afterwards, whose next plain make writes there.
+GIVE_BACK := [ -z "$$SUDO_UID" ] || chown -R "$$SUDO_UID:$$SUDO_GID" $(B)
+
 # As root the packages come first, in a make of their own: the flags of the libraries are asked for
 # when a makefile is read.
 check:
 	@tools/deps build test
-	@MAKE='$(MAKE)' B='$(B)' tools/check format-check lint unit integration conformance e2e
+	@MAKE='$(MAKE)' B='$(B)' tools/check format-check lint unit integration conformance e2e; code=$$?; $(GIVE_BACK); exit $$code
 
 unit: $(UNIT_BINS)
 	@tools/run-unit $(UNIT_BINS)
@@ -53,6 +56,7 @@ demo:
 	@tools/deps build
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@BUILD=$(B) tools/demo $(if $(AGENT),--agent $(AGENT))
+	@$(GIVE_BACK)
 
 BENCH := $(call src,bench)
 BENCH_BINS := $(patsubst bench/%.c,$(B)/bench/%,$(BENCH))

@@ -1,5 +1,5 @@
-"""Launch plans from a hostile user or a hostile earlier session: links, pipes and paths that would make
-the supervisor, which is root, open or make something that is not the user's."""
+"""Launch plans from a hostile user or a hostile earlier session: links, pipes and paths that would
+make the supervisor, which is root, open or make something that is not the user's."""
 import os
 import socket
 import struct
@@ -24,7 +24,7 @@ def test_mount_through_a_link(inst):
 
 
 def test_workspace_through_a_link(inst):
-    """A workspace below a link that another session planted does not mount what the link leads to"""
+    """A link that another session planted does not mount what it leads to"""
     inst.mkdir(inst.home() + "/.ssh")
     os.symlink(inst.home() + "/.ssh", inst.work() + "/lib")
     result = inst.run("true", options=mounts(inst, "rw ws:/lib"))
@@ -43,7 +43,7 @@ def test_link_into_proc(inst):
 
 
 def test_mount_point_in_a_users_tree(inst):
-    """Root makes no mount point inside a tree of the user's, not even where a link leads out of it"""
+    """Root makes no mount point inside a tree of the user's, nor where a link leads out of it"""
     tree = inst.mkdir(inst.base + "/tree", mode=0o755)
     os.symlink("/", tree + "/out")
     inside = inst.base + "/tree/out" + inst.base + "/made-by-root"
@@ -69,7 +69,8 @@ def test_hidden_stays_hidden(inst):
     inst.write("config/secrets/key", "s3cret\n")
     inst.write("config/ci/deploy.yml", "x\n")
     result = inst.sh("cat config/secrets/key; echo evil > config/secrets/new",
-                     options=mounts(inst, "hidden ws:/config/secrets", "ro ws:/config/ci/deploy.yml"))
+                     options=mounts(inst, "hidden ws:/config/secrets",
+                                    "ro ws:/config/ci/deploy.yml"))
     assert "s3cret" not in result.out, result
     assert os.listdir(inst.work() + "/config/secrets") == ["key"]
 

@@ -262,3 +262,31 @@ def test_git_works_inside(inst):
     inst.run("git", "config", "core.fsmonitor", "evil").failed()
     head = inst.ctl("log", "--oneline", program="/usr/bin/git").ok()
     assert "first" in head.out
+
+
+def test_other_groups(inst):
+    """Directories and files whose group is not the user's own can be used as their modes say"""
+    shared = inst.mkdir(inst.work() + "/shared")
+    os.chown(shared, USERS["alice"], 12999)
+    os.chmod(shared, 0o2775)
+    inst.write("shared/old", "old\n")
+    os.chown(shared + "/old", USERS["alice"], 12999)
+    inst.sh("cd shared && echo new > new && echo more >> old && mkdir dir").ok()
+    for name in ("new", "dir"):
+        st = os.stat(os.path.join(shared, name))
+        assert (st.st_uid, st.st_gid) == (USERS["alice"], 12999), (name, st)
+    foreign = inst.write("foreign", "theirs\n")
+    os.chown(foreign, USERS["bob"], USERS["bob"])
+    inst.sh("echo mine > foreign").failed()
+
+
+def test_hidden_files(inst):
+    """hidden works for files, directories and names that are not there"""
+    inst.write(".env", "s3cret\n")
+    inst.mkdir(inst.work() + "/private")
+    inst.write("private/key", "s3cret\n")
+    policy = inst.policy("policy: 1\nworkspace:\n  mounts: ['hidden ws:/.env', 'hidden ws:/private', "
+                         "'hidden ws:/absent']\n")
+    result = inst.sh("cat .env; ls private; cat private/key", options=("--policy", policy))
+    assert "s3cret" not in result.out and "key" not in result.out, result
+    assert "cannot" not in inst.sh("true", options=("--policy", policy)).ok().err
