@@ -285,8 +285,8 @@ def test_hidden_files(inst):
     inst.write(".env", "s3cret\n")
     inst.mkdir(inst.work() + "/private")
     inst.write("private/key", "s3cret\n")
-    policy = inst.policy("policy: 1\nworkspace:\n  mounts: ['hidden ws:/.env', 'hidden ws:/private', "
-                         "'hidden ws:/absent']\n")
+    policy = inst.policy("policy: 1\nworkspace:\n  mounts: ['hidden ws:/.env', "
+                         "'hidden ws:/private', 'hidden ws:/absent']\n")
     result = inst.sh("cat .env; ls private; cat private/key", options=("--policy", policy))
     assert "s3cret" not in result.out and "key" not in result.out, result
     assert "cannot" not in inst.sh("true", options=("--policy", policy)).ok().err
