@@ -274,3 +274,19 @@ def test_daemon_environment(inst):
     for name in ("SECRET_OF_THE_DAEMON", "AWS_SECRET_ACCESS_KEY", "GIT_SSH_COMMAND", "NODE_OPTIONS",
                  "BASH_ENV", "LD_PRELOAD_X", "AGENTD_ROOT"):
         assert name not in result.out, result
+
+
+def test_landlock(inst):
+    """Landlock is there, behind the mount view: its layer counts"""
+    all_refused(attempt(inst, "landlock-layer"))
+
+
+def test_networks_are_apart(inst):
+    """Two sandboxes do not share a loopback: what one listens on, the other cannot reach"""
+    inst.write("probe", open(PROBE, "rb").read(), mode=0o755)
+    code = ("import socket, time; s = socket.socket(); s.bind(('127.0.0.1', 4711)); s.listen(); "
+            "open('up', 'w'); time.sleep(60)")
+    inst.detach("server", "/usr/bin/python3", "-c", code)
+    wait_until(lambda: os.path.exists(inst.work() + "/up"), 10, "the server")
+    result = inst.sh("./probe connect-tcp 127.0.0.1 4711").ok()
+    assert "refused" in result.out, result
