@@ -36,7 +36,7 @@ struct char_class {
 
 struct glob {
 	enum glob_form form;
-	int slash; /* `/` is a separator */
+	char separator; /* 0: none */
 	struct pattern_needs needs;
 	const char *prefix, *suffix, *must;
 	size_t prefix_len, suffix_len, must_len;
@@ -61,6 +61,7 @@ struct compiler {
 	struct glob *glob;
 	size_t count; /* alternatives made so far */
 	int is_path;
+	char separator; /* what `*` stops at; 0: nothing */
 };
 
 __attribute__((format(printf, 4, 5))) static int bad(
@@ -364,10 +365,12 @@ static int class_compile(
 			return bad(c->fault, at, n + 2,
 				"a range that is written backwards. Write the smaller character "
 				"first");
-		if (c->is_path && r->lo <= '/' && r->hi >= '/' && !out->negated)
+		if (c->separator && r->lo <= (unsigned char)c->separator &&
+			r->hi >= (unsigned char)c->separator && !out->negated)
 			return bad(c->fault, at, n + 2,
-				"a / between brackets, which never stand for a separator. Write "
-				"the / outside of them");
+				"a %c between brackets, which never stand for a separator. Write "
+				"the %c outside of them",
+				c->separator, c->separator);
 		r++;
 		out->count++;
 	}
@@ -393,9 +396,10 @@ static void add_stars(struct compiler *c, struct builder *b, const char *s, size
 		run++;
 		++*i;
 	}
-	if (c->is_path && run == 1) {
+	if (c->separator && run == 1) {
 		b->tok[b->count++] = TOK_STAR;
-	} else if (c->is_path && run == 2 && *i < n && s[*i] == '/' && after_separator(b)) {
+	} else if (c->separator == '/' && run == 2 && *i < n && s[*i] == '/' &&
+		   after_separator(b)) {
 		b->tok[b->count++] = TOK_DIRS;
 		b->tok[b->count++] = TOK_INDIR;
 		++*i;
@@ -521,7 +525,7 @@ static int glob_finish(struct compiler *c, struct builder *b)
 		if (end > i)
 			i = end - 1;
 	}
-	g->slash = c->is_path;
+	g->separator = c->separator;
 	g->prefix = literal(c->arena, b->tok, 0, head, &g->prefix_len);
 	g->suffix = literal(c->arena, b->tok, tail, b->count, &g->suffix_len);
 	g->must = literal(c->arena, b->tok, best, best_end, &g->must_len);
@@ -551,12 +555,18 @@ static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
 		s[i] = from[i].c;
 		classes += s[i] == '[';
 	}
-	is_path = c->kind == PATTERN_VALUE && path_root(s, n) > 0;
+	is_path = c->kind == PATTERN_PATH || (c->kind == PATTERN_VALUE && path_root(s, n) > 0);
 	if (c->count > 0 && is_path != c->is_path)
 		return bad(c->fault, 0, c->n,
 			"some alternatives are paths and others are not. Write them as rules of "
 			"their own");
 	c->is_path = is_path;
+	c->separator = is_path || c->kind == PATTERN_URLPATH ? '/'
+		       : c->kind == PATTERN_HOST             ? '.'
+							     : 0;
+	if (c->kind == PATTERN_PATH && !path_root(s, n))
+		return bad(c->fault, 0, c->n,
+			"no absolute path. Start it with ws:/ (the workspace), home:/, tmp:/ or /");
 	if (is_path ? check_path(s, n, from, c->fault)
 		    : c->kind == PATTERN_VALUE && check_root_spelling(c, s, n))
 		return -1;
@@ -620,7 +630,7 @@ static int check_crossing(struct compiler *c)
 {
 	size_t i;
 
-	for (i = 0; !c->is_path && i + 1 < c->n; i++) {
+	for (i = 0; !c->separator && i + 1 < c->n; i++) {
 		if (c->src[i] == '\\')
 			i++;
 		else if (c->src[i] == '*' && c->src[i + 1] == '*')
@@ -652,13 +662,144 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 		return no_memory(f);
 	if (expand(&c, p, n) || check_crossing(&c))
 		return -1;
-	*out = (struct pattern){c.is_path, c.glob[0].needs, 0, c.count, c.glob};
+	*out = (struct pattern){
+		c.is_path, c.kind == PATTERN_HOST, c.glob[0].needs, 0, c.count, c.glob};
 	if (c.count == 1 && c.kind == PATTERN_NAME && c.glob[0].form == GLOB_EXACT &&
 		c.glob[0].prefix_len <= sizeof out->needs.head)
 		out->whole = c.glob[0].prefix_len;
 	for (i = 1; i < c.count; i++)
 		needs_common(&out->needs, &c.glob[i].needs);
 	return 0;
+}
+
+/* ---- the language ---- */
+
+/* The words between lo and hi, both of n bytes and of one UTF-8 length. */
+static const struct re *re_same_length(
+	struct arena *a, const unsigned char *lo, const unsigned char *hi, size_t n)
+{
+	static const unsigned char least[4] = {0x80, 0x80, 0x80, 0x80};
+	static const unsigned char most[4] = {0xbf, 0xbf, 0xbf, 0xbf};
+	const struct re *r;
+
+	if (n == 1)
+		return re_range(a, lo[0], hi[0]);
+	if (lo[0] == hi[0])
+		return re_cat(a, re_text(a, lo, 1), re_same_length(a, lo + 1, hi + 1, n - 1));
+	/* The first lead byte from lo on, the last up to hi, those between with anything. */
+	r = re_cat(a, re_text(a, lo, 1), re_same_length(a, lo + 1, most, n - 1));
+	r = re_alt(a, r, re_cat(a, re_text(a, hi, 1), re_same_length(a, least, hi + 1, n - 1)));
+	if (hi[0] - lo[0] > 1)
+		r = re_alt(a, r,
+			re_cat(a, re_range(a, lo[0] + 1u, hi[0] - 1u),
+				re_same_length(a, least, most, n - 1)));
+	return r;
+}
+
+static const struct re *re_codepoints(struct arena *a, uint32_t lo, uint32_t hi)
+{
+	static const uint32_t last[4] = {0x7f, 0x7ff, 0xffff, 0x10ffff};
+	const struct re *r = re_none(a);
+	char from[4], to[4];
+
+	for (size_t i = 0; i < 4 && lo <= hi; i++) {
+		uint32_t end = hi < last[i] ? hi : last[i];
+
+		if (lo > last[i])
+			continue;
+		utf8_put(from, lo);
+		utf8_put(to, end);
+		r = re_alt(a, r,
+			re_same_length(
+				a, (const unsigned char *)from, (const unsigned char *)to, i + 1));
+		lo = end + 1;
+	}
+	return r;
+}
+
+/* Characters of sorted ranges, or all others; never NUL, never the separator. */
+static const struct re *re_class(struct arena *a, const struct char_class *k, char separator)
+{
+	const struct re *r = re_none(a);
+	uint32_t at = 1;
+
+	while (at <= 0x10ffff) {
+		uint32_t next = 0x110000, stop = 0x110000;
+		int inside = k->negated;
+
+		/* The state of `at`, and the next code point where it may change. */
+		for (size_t i = 0; i < k->count; i++) {
+			if (at >= k->range[i].lo && at <= k->range[i].hi) {
+				inside = !k->negated;
+				stop = k->range[i].hi + 1;
+			} else if (k->range[i].lo > at && k->range[i].lo < stop) {
+				stop = k->range[i].lo;
+			}
+		}
+		next = stop;
+		if (separator && at < (unsigned char)separator && next > (unsigned char)separator)
+			next = (unsigned char)separator;
+		if (separator && at == (unsigned char)separator) {
+			next = at + 1;
+			inside = 0;
+		}
+		if (inside)
+			r = re_alt(a, r, re_codepoints(a, at, next - 1));
+		at = next;
+	}
+	return r;
+}
+
+static const struct re *re_any(struct arena *a, char separator)
+{
+	struct byteset s = {{0}};
+
+	byteset_range(&s, 1, 255);
+	if (separator)
+		s.w[(unsigned char)separator >> 6] &=
+			~(UINT64_C(1) << ((unsigned char)separator & 63));
+	return re_set(a, &s);
+}
+
+static const struct re *token_re(struct arena *a, const struct glob *g, uint32_t t, int host)
+{
+	static const struct char_class all = {.negated = 1};
+	const struct re *label = re_any(a, g->separator), *any = re_any(a, 0);
+	char four[4];
+
+	if (t < TOK_ANYCHAR)
+		return re_text(a, four, utf8_put(four, t));
+	if (t == TOK_ANYCHAR)
+		return re_class(a, &all, g->separator);
+	if (t == TOK_STAR)
+		return host ? re_plus(a, label) : re_star(a, label);
+	if (t == TOK_CROSS && host)
+		return re_cat(a, re_plus(a, label),
+			re_star(a, re_cat(a, re_text(a, ".", 1), re_plus(a, label))));
+	if (t == TOK_CROSS)
+		return re_star(a, any);
+	if (t == TOK_DIRS)
+		return re_opt(a, re_cat(a, re_star(a, any), re_text(a, "/", 1)));
+	if (t == TOK_INDIR)
+		return re_empty(a); /* a part of TOK_DIRS */
+	return re_class(a, g->class + (t - TOK_CLASS), g->separator);
+}
+
+const struct re *pattern_re(struct arena *a, const struct pattern *p)
+{
+	const struct re *all = re_none(a);
+
+	for (size_t i = 0; i < p->count; i++) {
+		const struct glob *g = &p->glob[i];
+		const struct re *r = re_empty(a);
+
+		/* From the end, so that what is shared at the end needs no copy. */
+		for (size_t t = g->count; t > 0; t--)
+			r = re_cat(a, token_re(a, g, g->tok[t - 1], p->is_host), r);
+		r = re_cat(a, re_text(a, g->prefix, g->prefix_len), r);
+		all = re_alt(a, all, r);
+	}
+	return all;
 }
 
 /* ---- matching ---- */
@@ -695,7 +836,7 @@ static int class_has(const struct char_class *k, uint32_t cp)
 static void step(const struct glob *g, size_t i, uint32_t cp, uint64_t *next)
 {
 	uint32_t t;
-	int separator = g->slash && cp == '/';
+	int separator = g->separator && cp == (unsigned char)g->separator;
 
 	if (i == g->count)
 		return;

@@ -10,6 +10,7 @@
 
 #include "policy/action.h"
 #include "policy/arena.h"
+#include "policy/automata/regex.h"
 
 #define PATTERN_MAX          1024u /* bytes, as written */
 #define PATTERN_ALTERNATIVES 64u
@@ -20,6 +21,9 @@
 enum pattern_kind {
 	PATTERN_NAME, /* a tool's name or a fact: one field, `*` matches anything */
 	PATTERN_VALUE, /* a path when it starts with ws:/ home:/ tmp:/ or /, otherwise text */
+	PATTERN_PATH, /* always a path */
+	PATTERN_HOST, /* labels, separated by dots; lower case */
+	PATTERN_URLPATH, /* starts with a slash; separated by slashes */
 };
 
 struct glob; /* one alternative without braces */
@@ -31,7 +35,7 @@ struct pattern_needs {
 };
 
 struct pattern {
-	int is_path;
+	int is_path, is_host;
 	struct pattern_needs needs; /* what all alternatives need */
 	size_t whole; /* one literal of this many bytes, at most 8; 0: anything else */
 	size_t count;
@@ -57,6 +61,10 @@ struct pattern_fault {
  * *f (len 0 and an empty text: out of memory). */
 int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, size_t n,
 	struct pattern *out, struct pattern_fault *f);
+
+/* The language of a pattern: the words pattern_try matches with literal 0. NULL: out of memory. The
+ * bytes of a field are never NUL. */
+const struct re *pattern_re(struct arena *a, const struct pattern *p);
 
 /* The index of a text, for pattern_match. */
 struct action_index text_index(const char *s, size_t n);

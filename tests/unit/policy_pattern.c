@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "policy/automata/dfa.h"
 #include "tests/lib/policy_rig.h"
 
 static struct arena arena;
@@ -17,6 +18,21 @@ static void teardown(void)
 	arena_free(&arena);
 }
 
+static int automaton_matches(const struct pattern *p, const char *text, size_t n)
+{
+	const struct re *r = pattern_re(&arena, p);
+	struct alphabet a;
+	struct dfa *d;
+	int matched;
+
+	alphabet_init(&a);
+	alphabet_add(&a, r);
+	ck_assert_int_eq(dfa_build(&a, r, 1, &d), DFA_OK);
+	matched = dfa_run(d, text, n);
+	dfa_free(d);
+	return matched;
+}
+
 static int matches_as(enum pattern_kind kind, const char *pattern, const char *text)
 {
 	struct pattern_fault f = {0};
@@ -25,6 +41,9 @@ static int matches_as(enum pattern_kind kind, const char *pattern, const char *t
 
 	ck_assert_msg(pattern_compile(&arena, kind, pattern, strlen(pattern), &p, &f) == 0,
 		"%s: %s", pattern, f.text);
+	ck_assert_msg(pattern_match(&p, text, strlen(text), &index, 0, 0) ==
+			      automaton_matches(&p, text, strlen(text)),
+		"the automaton of %s differs for %s", pattern, text);
 	return pattern_match(&p, text, strlen(text), &index, 0, 0);
 }
 
