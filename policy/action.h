@@ -13,6 +13,12 @@
 
 #include "common/error.h"
 
+/* What the automata of policy read: the fields of an action, see policy/kinds/kind.h. */
+struct word {
+	const unsigned char *p;
+	size_t n;
+};
+
 enum action_kind {
 	ACTION_TOOL = 1, /* a tool of the agent's own, asked by its hook */
 	ACTION_EXEC, /* this and what follows: no canonicaliser in this version */
@@ -22,6 +28,7 @@ enum action_kind {
 	ACTION_MCP,
 	ACTION_PACKAGE,
 	ACTION_SECRET,
+	ACTION_KINDS /* one more than the last */
 };
 
 #define ACTION_TOOL_MAX    256u /* bytes of a tool's name; printable ASCII without space */
@@ -102,6 +109,8 @@ struct action {
 	const char *cwd; /* canonical name */
 	size_t values;
 	const struct action_value *value;
+	size_t words; /* kinds other than ACTION_TOOL: the first is what it is, the others aliases */
+	const struct word *word;
 	unsigned char digest[32];
 };
 

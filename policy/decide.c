@@ -1,6 +1,7 @@
 /* The decision function (DESIGN.md section 5): pure, no allocation, no clock. */
 #include <string.h>
 
+#include "policy/compile.h"
 #include "policy/internal.h"
 
 const char *verdict_name(enum verdict v)
@@ -13,21 +14,20 @@ const char *verdict_name(enum verdict v)
 void stack_add(struct stack *s, const struct layer *l)
 {
 	s->layer[s->layers++] = l;
-	if (l->origin != POLICY_BUILTIN && l->states_allow)
-		s->builtin_idle = 1;
+	if (l->origin != POLICY_BUILTIN)
+		s->builtin_idle |= l->states_allow;
 }
 
 /* The first of a layer's rules, strictest first, that matches. */
-static const struct rule *layer_rule(const struct layer *l, const struct action *a, int no_allow)
+static const struct rule *layer_rule(
+	const struct stack *s, const struct layer *l, const struct action *a)
 {
 	size_t i;
 
 	for (i = 0; i < l->rules; i++) {
 		const struct rule *r = &l->rule[i];
 
-		if (no_allow && r->effect == VERDICT_ALLOW)
-			return NULL;
-		if (rule_matches(r, a))
+		if (!r->match.kind && !rule_is_idle(s, l, r) && rule_matches(r, a))
 			return r;
 	}
 	return NULL;
@@ -56,11 +56,8 @@ static void fallback(struct decision *out, enum verdict v, const char *rule, con
 		.mechanism = "hook"};
 }
 
-static void decide_layer(
-	const struct layer *l, const struct action *a, int no_allow, struct decision *out)
+static void decide_by(const struct layer *l, const struct rule *r, struct decision *out)
 {
-	const struct rule *r = layer_rule(l, a, no_allow);
-
 	if (r)
 		decided(out, l, r);
 	else if (l->ceiling)
@@ -68,6 +65,12 @@ static void decide_layer(
 			"a layer that is a ceiling does not allow it");
 	else
 		fallback(out, VERDICT_NONE, "", l, 0, NULL);
+}
+
+static void decide_layer(
+	const struct stack *s, const struct layer *l, const struct action *a, struct decision *out)
+{
+	decide_by(l, layer_rule(s, l, a), out);
 }
 
 static void decide_unmatched(const struct stack *s, struct decision *out)
@@ -100,7 +103,7 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 	for (i = 0; i < s->layers && out->verdict != VERDICT_DENY; i++) {
 		const struct layer *l = s->layer[i];
 
-		decide_layer(l, a, l->origin == POLICY_BUILTIN && s->builtin_idle, &d);
+		decide_layer(s, l, a, &d);
 		if (d.verdict > out->verdict)
 			*out = d;
 	}
@@ -108,9 +111,68 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 		decide_unmatched(s, out);
 }
 
+void stack_decide_word(const struct policy *p, const struct stack *s, const struct kind *k,
+	const struct word *w, struct decision *out)
+{
+	struct decision d;
+
+	out->verdict = VERDICT_NONE;
+	for (size_t i = 0; i < s->layers && out->verdict != VERDICT_DENY; i++) {
+		decide_by(s->layer[i], compiled_match(&p->compiled[k->id], s, s->layer[i], w), &d);
+		if (d.verdict > out->verdict)
+			*out = d;
+	}
+	if (out->verdict == VERDICT_NONE)
+		decide_unmatched(s, out);
+}
+
+/* What an alias says: as strict as its rules, and nothing where none matches. */
+static void decide_alias(
+	const struct policy *p, const struct kind *k, const struct word *w, struct decision *out)
+{
+	const struct stack *s = &p->stack;
+
+	for (size_t i = 0; i < s->layers; i++) {
+		const struct layer *l = s->layer[i];
+		const struct rule *r = compiled_match(&p->compiled[k->id], s, l, w);
+
+		if (r && r->effect > out->verdict && r->effect != VERDICT_ALLOW)
+			decided(out, l, r);
+	}
+}
+
+enum verdict policy_verdict(const struct policy *p, const struct action *a)
+{
+	const struct dfa *d = a->kind < ACTION_KINDS ? p->compiled[a->kind].decision : NULL;
+	enum verdict v = VERDICT_NONE;
+	struct decision full;
+
+	if (!d || a->words == 0) {
+		policy_decide(p, a, &full);
+		return full.verdict;
+	}
+	for (size_t i = 0; i < a->words; i++) {
+		enum verdict of = (enum verdict)dfa_run(d, a->word[i].p, a->word[i].n);
+
+		if (i == 0 || of > VERDICT_ALLOW)
+			v = of > v ? of : v;
+		if (i == 0 && v == VERDICT_NONE)
+			v = p->unmatched;
+	}
+	return v;
+}
+
 void policy_decide(const struct policy *p, const struct action *a, struct decision *out)
 {
-	stack_decide(&p->stack, a, out);
+	const struct kind *k = kind_of(a->kind);
+
+	if (!k || a->words == 0) {
+		stack_decide(&p->stack, a, out);
+		return;
+	}
+	stack_decide_word(p, &p->stack, k, &a->word[0], out);
+	for (size_t i = 1; i < a->words; i++)
+		decide_alias(p, k, &a->word[i], out);
 }
 
 enum verdict policy_unmatched(const struct policy *p)
@@ -128,10 +190,12 @@ int policy_explain(const struct policy *p, size_t i, const struct action *a, str
 	if (i >= p->layers)
 		return -1;
 	l = p->layer[i];
-	if (!l->active || a->kind != ACTION_TOOL)
-		fallback(out, VERDICT_NONE, "", l, 0, NULL);
+	if (l->active && a->kind == ACTION_TOOL)
+		decide_layer(&p->stack, l, a, out);
+	else if (l->active && kind_of(a->kind) && a->words)
+		decide_by(l, compiled_match(&p->compiled[a->kind], &p->stack, l, &a->word[0]), out);
 	else
-		decide_layer(l, a, l->origin == POLICY_BUILTIN && p->stack.builtin_idle, out);
+		fallback(out, VERDICT_NONE, "", l, 0, NULL);
 	return 0;
 }
 
@@ -148,8 +212,7 @@ int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_ru
 		.text = r->match.text,
 		.why = r->why,
 		.line = r->line,
-		.idle = l->origin == POLICY_BUILTIN && p->stack.builtin_idle &&
-			r->effect == VERDICT_ALLOW,
+		.idle = rule_is_idle(&p->stack, l, r),
 		.excepts = r->excepts};
 	return 0;
 }

@@ -4,6 +4,7 @@
 #define POLICY_INTERNAL_H
 
 #include "policy/arena.h"
+#include "policy/kinds/kind.h"
 #include "policy/pattern.h"
 #include "policy/policy.h"
 
@@ -16,8 +17,10 @@ struct condition {
 	struct pattern value;
 };
 
-struct match { /* `Edit {/file_path: ws:/src}` */
+struct match {
 	const char *text; /* as written */
+	const struct kind *kind; /* NULL: a tool, `Edit {/file_path: ws:/src}`, and what follows */
+	const void *parsed; /* the kind's own */
 	struct pattern tool;
 	size_t conditions;
 	struct condition *condition;
@@ -34,7 +37,9 @@ struct rule {
 
 struct test {
 	enum verdict expect;
-	struct action *action; /* owned */
+	const struct kind *kind; /* NULL: a tool */
+	struct word word; /* of that kind */
+	struct action *action; /* of a tool; owned */
 	const char *text;
 	unsigned line, column;
 };
@@ -65,7 +70,7 @@ struct layer {
 	int ceiling;
 	enum verdict unmatched; /* VERDICT_NONE: not stated */
 	unsigned unmatched_line;
-	int states_allow; /* has tools.allow */
+	unsigned states_allow; /* bit action_kind: has that section's allow */
 	size_t rules, tests, mounts, passes, sets;
 	size_t of[VERDICT_DENY + 1]; /* rules of each effect */
 	struct rule *rule; /* deny, ask, allow; then by line */
@@ -87,14 +92,29 @@ struct layer {
 struct stack { /* the layers that decide together */
 	size_t layers;
 	const struct layer *layer[POLICY_LAYERS_MAX + 1];
-	int builtin_idle; /* another layer states tools.allow: the built-in allow rules give way */
+	/* Bit action_kind: another layer states that section's allow, so the built-in allow rules
+	 * give way. */
+	unsigned builtin_idle;
 };
+
+/* An allow rule of the built-in layer that gives way. */
+static inline int rule_is_idle(const struct stack *s, const struct layer *l, const struct rule *r)
+{
+	enum action_kind k = r->match.kind ? r->match.kind->id : ACTION_TOOL;
+
+	return l->origin == POLICY_BUILTIN && r->effect == VERDICT_ALLOW &&
+	       (s->builtin_idle >> k & 1);
+}
+
+struct compiled;
 
 struct policy {
 	struct arena arena;
 	size_t layers;
 	struct layer **layer; /* sorted by origin, then name */
 	struct stack stack; /* the active ones */
+	struct compiled *compiled; /* [ACTION_KINDS]: the rules as automata */
+	enum verdict unmatched; /* of the active layers */
 	size_t sets;
 	const struct env_set **set; /* of the active layers, sorted by name */
 	char digest[65];
@@ -105,9 +125,10 @@ struct policy {
 int layer_load(struct arena *a, const struct policy_doc *doc, const struct policy_facts *facts,
 	struct layer *l, struct policy_error *e);
 
-/* rule.c. text[0..n) is copied into the arena. 0, or -1 with *f (an empty text: out of memory). */
-int match_parse(
-	struct arena *a, const char *text, size_t n, struct match *out, struct pattern_fault *f);
+/* rule.c. text[0..n) is copied into the arena; kind NULL: a tool's rule. 0, or -1 with *f (an empty
+ * text: out of memory). */
+int match_parse(struct arena *a, const struct kind *kind, const char *text, size_t n,
+	struct match *out, struct pattern_fault *f);
 /* `allow tool Bash {/command: "git status"}`; the caller frees out->action. */
 int test_parse(
 	struct arena *a, const char *text, size_t n, struct test *out, struct pattern_fault *f);
@@ -116,6 +137,9 @@ int rule_matches(const struct rule *r, const struct action *a);
 /* decide.c */
 void stack_add(struct stack *s, const struct layer *l);
 void stack_decide(const struct stack *s, const struct action *a, struct decision *out);
+/* The same for a word of a kind that is decided by automata. */
+void stack_decide_word(const struct policy *p, const struct stack *s, const struct kind *k,
+	const struct word *w, struct decision *out);
 
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);

@@ -42,10 +42,12 @@ static const struct key keys[] = {
 		0},
 	{"env.set", "mapping of names to values", take_env_set, 0},
 	{"tools", SECTION, NULL, 0},
-	{"tools.allow", "list of rules", take_tools_allow, 0},
-	{"tools.ask", "list of rules", take_tools_ask, 0},
-	{"tools.deny", "list of rules", take_tools_deny, 0},
-	{"rule.tool", "rule", take_rule_tool, 0},
+	{"tools.allow", "list of rules", take_rules, 0},
+	{"tools.ask", "list of rules", take_rules, 0},
+	{"tools.deny", "list of rules", take_rules, 0},
+	{"rule.tool", "rule", take_rule_text, 0},
+	{"rule.path", "rule of files", take_rule_text, 0},
+	{"rule.host", "rule of net", take_rule_text, 0},
 	{"rule.except", "list of rules", take_rule_except, 0},
 	{"rule.why", "text", take_rule_why, 0},
 	{"approvals", SECTION, NULL, 0},
@@ -72,8 +74,14 @@ static const struct key keys[] = {
 	{"tests", "list of tests", take_tests, 0},
 	{"extends", "list", NULL, 1},
 	{"exec", SECTION, NULL, 1},
-	{"files", SECTION, NULL, 1},
-	{"net", SECTION, NULL, 1},
+	{"files", SECTION, NULL, 0},
+	{"files.allow", "list of rules", take_rules, 0},
+	{"files.ask", "list of rules", take_rules, 0},
+	{"files.deny", "list of rules", take_rules, 0},
+	{"net", SECTION, NULL, 0},
+	{"net.allow", "list of rules", take_rules, 0},
+	{"net.ask", "list of rules", take_rules, 0},
+	{"net.deny", "list of rules", take_rules, 0},
 	{"http", SECTION, NULL, 1},
 	{"dns", SECTION, NULL, 1},
 	{"mcp", SECTION, NULL, 1},
@@ -233,6 +241,7 @@ static int key_take(struct loader *l, const struct key *k, const struct yaml_val
 		return reject_value(l, v->key,
 			"a part of the language that is not supported by this version of agentd: "
 			"no gate enforces it yet. Delete it, so that nobody relies on it");
+	l->key = k;
 	if (k->take)
 		return k->take(l, v);
 	return keys_take(l, k->path, v);

@@ -14,6 +14,8 @@ struct loader { /* one document on its way into a layer */
 	struct policy_error *e;
 	struct policy_limit *limit; /* the one whose mapping is being read */
 	struct rule *rule; /* the same for a rule */
+	const struct key *key; /* whose value is being taken */
+	const struct kind *kind; /* of the rules being read; NULL: tools */
 	size_t rule_cap;
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/compile.h"
 #include "policy/internal.h"
 #include "policy/text.h"
 
@@ -103,6 +104,15 @@ static void test_stack(const struct policy *p, const struct layer *l, struct sta
 	stack_add(s, l);
 }
 
+static void decide_test(
+	const struct policy *p, const struct stack *s, const struct test *t, struct decision *d)
+{
+	if (t->kind)
+		stack_decide_word(p, s, t->kind, &t->word, d);
+	else
+		stack_decide(s, t->action, d);
+}
+
 size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report *report, void *ctx)
 {
 	size_t i, k, failed = 0;
@@ -117,7 +127,7 @@ size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report 
 			struct decision d;
 			int ok;
 
-			stack_decide(&s, l->test[k].action, &d);
+			decide_test(p, &s, &l->test[k], &d);
 			ok = d.verdict == l->test[k].expect;
 			failed += !ok;
 			++*run;
@@ -153,7 +163,7 @@ static int layer_test(const struct policy *p, const struct layer *l, struct poli
 	for (k = 0; k < l->tests; k++) {
 		struct decision d;
 
-		stack_decide(&s, l->test[k].action, &d);
+		decide_test(p, &s, &l->test[k], &d);
 		if (d.verdict != l->test[k].expect)
 			return test_failed(l, &l->test[k], &d, e);
 	}
@@ -223,7 +233,8 @@ static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 	size_t i;
 
 	p->layer = arena_array(&p->arena, n + 1, sizeof(struct layer *));
-	if (!p->layer)
+	p->compiled = arena_array(&p->arena, ACTION_KINDS, sizeof *p->compiled);
+	if (!p->layer || !p->compiled)
 		return policy_no_memory(e, "");
 	if (add_layer(p, policy_builtin(), facts, e))
 		return -1;
@@ -233,12 +244,17 @@ static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 	}
 	qsort(p->layer, p->layers, sizeof(struct layer *), by_origin);
 	for (i = 0; i < p->layers; i++) {
-		if (layer_test(p, p->layer[i], e))
-			return -1;
 		if (p->layer[i]->active)
 			stack_add(&p->stack, p->layer[i]);
 	}
-	if (check_rules(p, e) || compose_sets(p, e))
+	p->unmatched = policy_unmatched(p);
+	if (check_rules(p, e) || compile_policy(p, e))
+		return -1;
+	for (i = 0; i < p->layers; i++) {
+		if (layer_test(p, p->layer[i], e))
+			return -1;
+	}
+	if (compose_sets(p, e))
 		return -1;
 	stack_digest(p, facts);
 	return 0;
@@ -278,6 +294,8 @@ void policy_free(struct policy *p)
 		for (k = 0; k < p->layer[i]->tests; k++)
 			action_free(p->layer[i]->test[k].action);
 	}
+	for (i = 0; p->compiled && i < ACTION_KINDS; i++)
+		compiled_free(&p->compiled[i]);
 	arena_free(&p->arena);
 	free(p);
 }

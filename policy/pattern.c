@@ -785,21 +785,43 @@ static const struct re *token_re(struct arena *a, const struct glob *g, uint32_t
 	return re_class(a, g->class + (t - TOK_CLASS), g->separator);
 }
 
+const struct re *pattern_re_of(struct arena *a, const struct pattern *p, size_t i)
+{
+	const struct glob *g = &p->glob[i];
+	const struct re *r = re_empty(a);
+
+	for (size_t t = g->count; t > 0; t--)
+		r = re_cat(a, token_re(a, g, g->tok[t - 1], p->is_host), r);
+	return re_cat(a, re_text(a, g->prefix, g->prefix_len), r);
+}
+
 const struct re *pattern_re(struct arena *a, const struct pattern *p)
 {
 	const struct re *all = re_none(a);
 
-	for (size_t i = 0; i < p->count; i++) {
-		const struct glob *g = &p->glob[i];
-		const struct re *r = re_empty(a);
-
-		/* From the end, so that what is shared at the end needs no copy. */
-		for (size_t t = g->count; t > 0; t--)
-			r = re_cat(a, token_re(a, g, g->tok[t - 1], p->is_host), r);
-		r = re_cat(a, re_text(a, g->prefix, g->prefix_len), r);
-		all = re_alt(a, all, r);
-	}
+	for (size_t i = 0; i < p->count; i++)
+		all = re_alt(a, all, pattern_re_of(a, p, i));
 	return all;
+}
+
+size_t pattern_alternatives(const struct pattern *p)
+{
+	return p->count;
+}
+
+size_t pattern_literal(const struct pattern *p, size_t i)
+{
+	return p->glob[i].prefix_len;
+}
+
+static int is_tree(const struct glob *g)
+{
+	return g->form == GLOB_AFFIX && g->suffix_len == 0;
+}
+
+int pattern_is_tree(const struct pattern *p, size_t i)
+{
+	return is_tree(&p->glob[i]);
 }
 
 /* ---- matching ---- */
@@ -903,11 +925,6 @@ static int glob_match(const struct glob *g, const char *s, size_t n)
 	if (g->must_len && !memmem(s, n, g->must, g->must_len))
 		return 0;
 	return walk(g, s, n);
-}
-
-static int is_tree(const struct glob *g)
-{
-	return g->form == GLOB_AFFIX && g->suffix_len == 0;
 }
 
 int pattern_try(const struct pattern *p, const char *s, size_t n, const struct action_index *index,

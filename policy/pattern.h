@@ -66,6 +66,12 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
  * bytes of a field are never NUL. */
 const struct re *pattern_re(struct arena *a, const struct pattern *p);
 
+/* One by one: the alternatives that braces stand for. */
+size_t pattern_alternatives(const struct pattern *p);
+const struct re *pattern_re_of(struct arena *a, const struct pattern *p, size_t i);
+size_t pattern_literal(const struct pattern *p, size_t i); /* bytes it spells out at its start */
+int pattern_is_tree(const struct pattern *p, size_t i); /* such a beginning, then two stars */
+
 /* The index of a text, for pattern_match. */
 struct action_index text_index(const char *s, size_t n);
 

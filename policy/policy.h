@@ -131,6 +131,9 @@ struct decision {
  * Pure, no allocation, no clock. An action of a kind that no gate decides yet is denied. */
 void policy_decide(const struct policy *p, const struct action *a, struct decision *out);
 
+/* Just the verdict of policy_decide, without the rule: one walk through a table for each word. */
+enum verdict policy_verdict(const struct policy *p, const struct action *a);
+
 /* What happens to an action that no rule matches: VERDICT_ASK or VERDICT_DENY. */
 enum verdict policy_unmatched(const struct policy *p);
 

@@ -201,17 +201,13 @@ static int call_split(const char *s, size_t n, size_t from, struct call *c, stru
 	return end < n ? split_args(s, n, open, c, f) : 0;
 }
 
-int match_parse(
-	struct arena *a, const char *text, size_t n, struct match *out, struct pattern_fault *f)
+static int tool_parse(struct arena *a, size_t n, struct match *out, struct pattern_fault *f)
 {
 	struct call c;
 	size_t i;
 
 	if (n == 0)
 		return bad(f, 0, 0, "an empty rule. Write a tool's name, * for every tool");
-	out->text = arena_copy(a, text, n);
-	if (!out->text)
-		return no_memory(f);
 	if (call_split(out->text, n, 0, &c, f))
 		return -1;
 	if (pattern_compile(a, PATTERN_NAME, out->text + c.name, c.name_len, &out->tool, f)) {
@@ -240,6 +236,16 @@ int match_parse(
 	return 0;
 }
 
+int match_parse(struct arena *a, const struct kind *kind, const char *text, size_t n,
+	struct match *out, struct pattern_fault *f)
+{
+	out->text = arena_copy(a, text, n);
+	out->kind = kind;
+	if (!out->text)
+		return no_memory(f);
+	return kind ? kind->parse(a, out->text, n, &out->parsed, f) : tool_parse(a, n, out, f);
+}
+
 /* ---- tests ---- */
 
 /* The places of an imaginary session: a workspace inside a home, as people have it. */
@@ -260,8 +266,7 @@ static int word(const char *s, size_t n, size_t *i, const char *w)
 
 static int test_words(const char *s, size_t n, size_t *i, struct test *out, struct pattern_fault *f)
 {
-	static const char *const later[] = {
-		"exec", "file", "connect", "http", "mcp", "package", "secret", "dns"};
+	static const char *const later[] = {"exec", "http", "mcp", "package", "secret", "dns"};
 	size_t k;
 
 	if (word(s, n, i, "allow"))
@@ -280,6 +285,12 @@ static int test_words(const char *s, size_t n, size_t *i, struct test *out, stru
 			"Read`, `ask tool …` or `deny tool …`");
 	if (word(s, n, i, "tool"))
 		return 0;
+	for (k = 0; kind_at(k); k++) {
+		if (word(s, n, i, kind_at(k)->name)) {
+			out->kind = kind_at(k);
+			return 0;
+		}
+	}
 	for (k = 0; k < sizeof later / sizeof *later; k++) {
 		if (word(s, n, i, later[k]))
 			return bad(f, 0, n,
@@ -287,8 +298,8 @@ static int test_words(const char *s, size_t n, size_t *i, struct test *out, stru
 				"no gate enforces it yet. Delete it");
 	}
 	return bad(f, *i, n - *i,
-		"a test that does not say what kind of action it is. Write `tool` before the "
-		"tool's name");
+		"a test that does not say what kind of action it is. Write tool, file, connect, … "
+		"behind the decision");
 }
 
 /* ws:/x is what the rules call /home/user/project/x; an agent would say the latter. */
@@ -357,7 +368,18 @@ int test_parse(
 	out->text = arena_copy(a, text, n);
 	if (!out->text)
 		return no_memory(f);
-	if (test_words(out->text, n, &i, out, f) || call_split(out->text, n, i, &c, f))
+	if (test_words(out->text, n, &i, out, f))
+		return -1;
+	if (out->kind) {
+		static const struct shape none = {0, NULL};
+
+		if (out->kind->read(a, out->text + i, n - i, &none, &out->word, f)) {
+			f->at += i;
+			return -1;
+		}
+		return 0;
+	}
+	if (call_split(out->text, n, i, &c, f))
 		return -1;
 	return test_action(out->text, &c, out, f);
 }

@@ -9,16 +9,24 @@ static int take_match(struct loader *l, const struct yaml_value *v, struct match
 {
 	struct pattern_fault f;
 
-	if (match_parse(l->arena, v->text, v->len, out, &f))
+	if (match_parse(l->arena, l->kind, v->text, v->len, out, &f))
 		return reject_fault(l, v, &f);
 	return 0;
 }
 
-int take_rule_tool(struct loader *l, const struct yaml_value *v)
+/* The name a rule's text has in the long form: what the section is about. */
+static const char *text_key(const struct loader *l)
 {
+	return l->kind ? l->kind->key : "tool";
+}
+
+int take_rule_text(struct loader *l, const struct yaml_value *v)
+{
+	if (strcmp(v->key->text, text_key(l)) != 0)
+		return reject_value(l, v->key,
+			"a key of another section's rules. Write `%s: …` here", text_key(l));
 	if (v->type != YAML_TEXT)
-		return reject_value(
-			l, v, "no rule. Write the tool's name, quoted when {…} follows");
+		return reject_value(l, v, "no rule. Write one text, quoted when {…} follows");
 	l->rule->line = v->line;
 	return take_match(l, v, &l->rule->match);
 }
@@ -51,6 +59,17 @@ int take_rule_why(struct loader *l, const struct yaml_value *v)
 	return l->rule->why ? 0 : policy_no_memory(l->e, l->doc->name);
 }
 
+static int is_rule_key(const char *key)
+{
+	const struct key *k;
+
+	for (size_t i = 0; (k = key_at(i)) != NULL; i++) {
+		if (strncmp(k->path, "rule.", 5) == 0 && strcmp(k->path + 5, key) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* `- Edit {/file_path: x}` and `- {Read,Edit}` are mappings to YAML, but were meant as rules. */
 static int is_unquoted_rule(const struct yaml_value *v)
 {
@@ -59,10 +78,8 @@ static int is_unquoted_rule(const struct yaml_value *v)
 	if (v->type != YAML_MAPPING || !v->first)
 		return 0;
 	key = v->first->key->text;
-	return strstr(key, " {") != NULL ||
-	       (v->first->type == YAML_TEXT && v->first->len == 0 && v->first->plain &&
-		       strcmp(key, "tool") != 0 && strcmp(key, "except") != 0 &&
-		       strcmp(key, "why") != 0);
+	return strstr(key, " {") != NULL || (v->first->type == YAML_TEXT && v->first->len == 0 &&
+						    v->first->plain && !is_rule_key(key));
 }
 
 static int quote_rule(struct loader *l, const struct yaml_value *v)
@@ -83,13 +100,14 @@ static int take_rule(struct loader *l, const struct yaml_value *v, struct rule *
 	if (is_unquoted_rule(v))
 		return quote_rule(l, v);
 	if (v->type != YAML_MAPPING)
-		return reject_value(
-			l, v, "no rule. Write a text like Read, or {tool: …, except: […]}");
+		return reject_value(l, v, "no rule. Write a text like %s, or {%s: …, except: […]}",
+			l->kind ? l->kind->hint : "Read", text_key(l));
 	l->rule = r;
 	if (keys_take(l, "rule", v))
 		return -1;
 	if (!r->match.text)
-		return reject_value(l, v, "a rule that names no tool. Write {tool: NAME, …}");
+		return reject_value(l, v, "a rule without its `%s`. Write {%s: …, why: …}",
+			text_key(l), text_key(l));
 	return 0;
 }
 
@@ -104,8 +122,30 @@ static int by_effect(const void *a, const void *b)
 	return strcmp(x->match.text, y->match.text);
 }
 
-static int take_rules(struct loader *l, const struct yaml_value *v, enum verdict effect)
+/* "files.deny": the kind and the effect of the rules below. */
+static enum verdict rules_key(struct loader *l, enum action_kind *id)
 {
+	const char *dot = strchr(l->key->path, '.');
+	const struct kind *k;
+
+	l->kind = NULL;
+	*id = ACTION_TOOL;
+	for (size_t i = 0; (k = kind_at(i)) != NULL; i++) {
+		if (strncmp(k->section, l->key->path, (size_t)(dot - l->key->path)) == 0 &&
+			k->section[dot - l->key->path] == 0) {
+			l->kind = k;
+			*id = k->id;
+		}
+	}
+	return strcmp(dot, ".allow") == 0 ? VERDICT_ALLOW
+	       : strcmp(dot, ".ask") == 0 ? VERDICT_ASK
+					  : VERDICT_DENY;
+}
+
+int take_rules(struct loader *l, const struct yaml_value *v)
+{
+	enum action_kind id;
+	enum verdict effect = rules_key(l, &id);
 	struct layer *y = l->layer;
 	const struct yaml_value *item;
 	struct rule *grown;
@@ -126,26 +166,12 @@ static int take_rules(struct loader *l, const struct yaml_value *v, enum verdict
 			return -1;
 		y->rules++;
 	}
-	y->of[effect] = v->count;
+	y->of[effect] += v->count;
+	if (effect == VERDICT_ALLOW)
+		y->states_allow |= 1u << id;
 	if (y->rules)
 		qsort(y->rule, y->rules, sizeof *y->rule, by_effect);
 	return 0;
-}
-
-int take_tools_allow(struct loader *l, const struct yaml_value *v)
-{
-	l->layer->states_allow = 1;
-	return take_rules(l, v, VERDICT_ALLOW);
-}
-
-int take_tools_ask(struct loader *l, const struct yaml_value *v)
-{
-	return take_rules(l, v, VERDICT_ASK);
-}
-
-int take_tools_deny(struct loader *l, const struct yaml_value *v)
-{
-	return take_rules(l, v, VERDICT_DENY);
 }
 
 static int take_test(struct loader *l, const struct yaml_value *v, struct test *t)

@@ -1,0 +1,417 @@
+/* Rules to automata; see compile.h. */
+#include "policy/compile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/text.h"
+
+#define PLAN_MEMORY_MAX ((size_t)128 << 20)
+
+void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet)
+{
+	*p = (struct plan){.kind = k, .alphabet = alphabet};
+	arena_init(&p->arena, PLAN_MEMORY_MAX);
+	alphabet_init(alphabet);
+}
+
+void plan_free(struct plan *p)
+{
+	arena_free(&p->arena);
+	free(p->pointer);
+}
+
+/* ---- pointers ---- */
+
+static void mention(void *ctx, const char *pointer)
+{
+	struct plan *p = ctx;
+	size_t i = 0;
+
+	while (i < p->shape.pointers && action_pointer_order(p->pointer[i], pointer) < 0)
+		i++;
+	if (i < p->shape.pointers && strcmp(p->pointer[i], pointer) == 0)
+		return;
+	if (p->shape.pointers == p->cap) {
+		size_t cap = p->cap ? p->cap * 2 : 16;
+		const char **grown = reallocarray(p->pointer, cap, sizeof *grown);
+
+		if (!grown) {
+			p->no_memory = 1;
+			return;
+		}
+		p->pointer = grown;
+		p->cap = cap;
+	}
+	memmove(p->pointer + i + 1, p->pointer + i, (p->shape.pointers - i) * sizeof *p->pointer);
+	p->pointer[i] = pointer;
+	p->shape.pointers++;
+}
+
+typedef void each_rule(struct plan *p, const struct rule *r);
+
+static void for_rules(struct plan *p, const struct policy *of, each_rule *each)
+{
+	for (size_t i = 0; i < of->layers; i++) {
+		for (size_t j = 0; j < of->layer[i]->rules; j++) {
+			if (of->layer[i]->rule[j].match.kind == p->kind)
+				each(p, &of->layer[i]->rule[j]);
+		}
+	}
+}
+
+static void mention_rule(struct plan *p, const struct rule *r)
+{
+	p->kind->pointers(r->match.parsed, mention, p);
+	for (size_t i = 0; i < r->excepts; i++)
+		p->kind->pointers(r->except[i].parsed, mention, p);
+}
+
+void plan_mention(struct plan *p, const struct policy *of)
+{
+	if (p->kind->pointers)
+		for_rules(p, of, mention_rule);
+}
+
+void plan_shape(struct plan *p)
+{
+	p->shape.pointer = p->pointer;
+	p->canonical = p->kind->canonical(&p->arena, 0, &p->shape);
+	p->primary = p->kind->canonical(&p->arena, 1, &p->shape);
+	if (!p->canonical || !p->primary) {
+		p->no_memory = 1;
+		return;
+	}
+	alphabet_add(p->alphabet, p->canonical);
+	alphabet_add(p->alphabet, p->primary);
+}
+
+/* ---- alphabet ---- */
+
+static const struct re *rule_re(struct plan *p, const struct rule *r)
+{
+	return p->kind->language(
+		&p->arena, r->match.parsed, r->effect == VERDICT_ALLOW ? LOWER : UPPER, &p->shape);
+}
+
+static const struct re *except_re(struct plan *p, const struct rule *r, size_t i)
+{
+	return p->kind->language(&p->arena, r->except[i].parsed,
+		r->effect == VERDICT_ALLOW ? UPPER : LOWER, &p->shape);
+}
+
+static void distinguish(struct plan *p, const struct re *r)
+{
+	if (r)
+		alphabet_add(p->alphabet, r);
+	else
+		p->no_memory = 1;
+}
+
+static void distinguish_rule(struct plan *p, const struct rule *r)
+{
+	distinguish(p, rule_re(p, r));
+	for (size_t i = 0; i < r->excepts; i++)
+		distinguish(p, except_re(p, r, i));
+}
+
+void plan_distinguish(struct plan *p, const struct policy *of)
+{
+	for_rules(p, of, distinguish_rule);
+}
+
+/* ---- rules ---- */
+
+static enum dfa_status subtract(struct plan *p, const struct re *r, struct dfa **from)
+{
+	struct dfa *d = NULL, *left = NULL;
+	enum dfa_status status = r ? dfa_build(p->alphabet, r, 1, &d) : DFA_NO_MEMORY;
+
+	if (!status)
+		status = dfa_product(*from, d, dfa_but_not, NULL, &left);
+	dfa_free(d);
+	if (!status) {
+		dfa_free(*from);
+		*from = left;
+	}
+	return status;
+}
+
+static enum dfa_status rule_words(struct plan *p, const struct rule *r, struct dfa **out)
+{
+	const struct re *re = rule_re(p, r);
+	enum dfa_status status =
+		re ? dfa_build(p->alphabet, re, (uint8_t)r->effect, out) : DFA_NO_MEMORY;
+
+	for (size_t i = 0; !status && i < r->excepts; i++)
+		status = subtract(p, except_re(p, r, i), out);
+	return status;
+}
+
+static size_t count_rules(const struct policy *of, const struct kind *k)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < of->layers; i++) {
+		for (size_t j = 0; j < of->layer[i]->rules; j++)
+			n += of->layer[i]->rule[j].match.kind == k;
+	}
+	return n;
+}
+
+static enum dfa_status compile_rules(
+	struct plan *p, const struct policy *of, struct compiled *out, struct compile_fault *fault)
+{
+	out->rule = calloc(count_rules(of, p->kind) + 1, sizeof *out->rule);
+	if (!out->rule)
+		return DFA_NO_MEMORY;
+	for (size_t i = 0; i < of->layers; i++) {
+		for (size_t j = 0; j < of->layer[i]->rules; j++) {
+			const struct rule *r = &of->layer[i]->rule[j];
+			struct compiled_rule *c = &out->rule[out->rules];
+			enum dfa_status status;
+
+			if (r->match.kind != p->kind)
+				continue;
+			*c = (struct compiled_rule){.layer = of->layer[i], .rule = r};
+			out->rules++;
+			status = rule_words(p, r, &c->words);
+			if (status) {
+				fault->left = fault->right = c;
+				return status;
+			}
+		}
+	}
+	return DFA_OK;
+}
+
+/* ---- layers ---- */
+
+/* Two rules whose product alone is the largest: what to name when many explode together. */
+static void name_culprits(const struct compiled *c, const size_t *of, struct dfa_range left,
+	struct dfa_range right, struct compile_fault *fault)
+{
+	uint32_t most = 0;
+	size_t tries = 0;
+
+	for (size_t i = left.first; i < left.end; i++) {
+		for (size_t j = right.first; j < right.end && tries < 2000; j++, tries++) {
+			struct dfa *d = NULL;
+			enum dfa_status status = dfa_product(
+				c->rule[of[i]].words, c->rule[of[j]].words, dfa_max, NULL, &d);
+			uint32_t states = status == DFA_TOO_LARGE ? UINT32_MAX : d ? d->states : 0;
+
+			dfa_free(d);
+			if (states <= most && fault->left)
+				continue;
+			most = states;
+			fault->left = &c->rule[of[i]];
+			fault->right = &c->rule[of[j]];
+			if (most == UINT32_MAX)
+				return;
+		}
+	}
+}
+
+static uint8_t under_ceiling(void *ctx, uint8_t verdict, uint8_t word)
+{
+	(void)ctx;
+	return verdict == VERDICT_NONE && word ? VERDICT_DENY : verdict;
+}
+
+static enum dfa_status lower_ceiling(struct plan *p, struct dfa **layer)
+{
+	struct dfa *words = NULL, *d = NULL;
+	enum dfa_status status = dfa_build(p->alphabet, p->primary, 1, &words);
+
+	if (!status)
+		status = dfa_product(*layer, words, under_ceiling, NULL, &d);
+	dfa_free(words);
+	if (!status) {
+		dfa_free(*layer);
+		*layer = d;
+	}
+	return status;
+}
+
+static enum dfa_status nothing(const struct plan *p, struct dfa **out)
+{
+	const struct re none = {.type = RE_NONE, .nodes = 1};
+
+	return dfa_build(p->alphabet, &none, 0, out);
+}
+
+/* The rules of one layer that have a say in the stack. */
+static enum dfa_status merge_rules(const struct plan *p, const struct stack *s,
+	const struct layer *l, const struct compiled *c, struct dfa **out,
+	struct compile_fault *fault)
+{
+	struct dfa **d = calloc(c->rules + 1, sizeof *d);
+	size_t *of = calloc(c->rules + 1, sizeof *of), n = 0;
+	struct dfa_range left, right;
+	enum dfa_status status = DFA_NO_MEMORY;
+
+	for (size_t i = 0; d && of && i < c->rules; i++) {
+		if (c->rule[i].layer != l || rule_is_idle(s, l, c->rule[i].rule))
+			continue;
+		of[n] = i;
+		d[n++] = c->rule[i].words;
+	}
+	if (d && of)
+		status = n ? dfa_merge(d, n, dfa_max, NULL, out, &left, &right) : nothing(p, out);
+	if (status == DFA_TOO_LARGE)
+		name_culprits(c, of, left, right, fault);
+	free(d);
+	free(of);
+	return status;
+}
+
+static enum dfa_status merge_layers(struct plan *p, const struct stack *s, const struct compiled *c,
+	struct dfa **layer, struct compile_fault *fault)
+{
+	for (size_t i = 0; i < s->layers; i++) {
+		enum dfa_status status = merge_rules(p, s, s->layer[i], c, &layer[i], fault);
+
+		if (!status && s->layer[i]->ceiling)
+			status = lower_ceiling(p, &layer[i]);
+		if (status)
+			return status;
+	}
+	return DFA_OK;
+}
+
+static enum dfa_status only_canonical(struct plan *p, struct dfa *all, struct dfa **out)
+{
+	struct dfa *words = NULL;
+	enum dfa_status status = dfa_build(p->alphabet, p->canonical, 1, &words);
+
+	if (!status)
+		status = dfa_product(all, words, dfa_keep, NULL, out);
+	dfa_free(words);
+	return status;
+}
+
+static enum dfa_status decide_all(
+	struct plan *p, const struct stack *s, struct compiled *out, struct compile_fault *fault)
+{
+	struct dfa **layer = calloc(s->layers + 1, sizeof *layer), *all = NULL;
+	struct dfa_range left, right;
+	enum dfa_status status;
+
+	if (!layer)
+		return DFA_NO_MEMORY;
+	status = merge_layers(p, s, out, layer, fault);
+	if (!status)
+		status = dfa_merge(layer, s->layers, dfa_max, NULL, &all, &left, &right);
+	if (!status)
+		status = only_canonical(p, all, &out->decision);
+	if (status == DFA_TOO_LARGE && !fault->left && out->rules) {
+		fault->left = &out->rule[0];
+		fault->right = &out->rule[out->rules - 1];
+	}
+	dfa_free(all);
+	for (size_t i = 0; i < s->layers; i++)
+		dfa_free(layer[i]);
+	free(layer);
+	return status;
+}
+
+enum dfa_status compile(
+	struct plan *p, const struct policy *of, struct compiled *out, struct compile_fault *fault)
+{
+	*out = (struct compiled){0};
+	*fault = (struct compile_fault){0};
+	if (p->no_memory)
+		return fault->status = DFA_NO_MEMORY;
+	fault->status = compile_rules(p, of, out, fault);
+	if (!fault->status)
+		fault->status = decide_all(p, &of->stack, out, fault);
+	return fault->status;
+}
+
+void compiled_free(struct compiled *c)
+{
+	for (size_t i = 0; i < c->rules; i++)
+		dfa_free(c->rule[i].words);
+	free(c->rule);
+	dfa_free(c->decision);
+	free(c->alphabet);
+	*c = (struct compiled){0};
+}
+
+/* ---- a policy ---- */
+
+static int too_large(const struct kind *k, const struct compile_fault *f, struct policy_error *e)
+{
+	char left[120], right[120];
+	const struct rule *x, *y;
+
+	if (f->status == DFA_NO_MEMORY)
+		return policy_no_memory(e, "");
+	if (!f->left)
+		return policy_fail(
+			e, "", 0, 0, "the %s rules are too many. Write fewer.", k->section);
+	x = f->left->rule;
+	y = f->right->rule;
+	text_show(left, sizeof left, x->match.text, strlen(x->match.text));
+	text_show(right, sizeof right, y->match.text, strlen(y->match.text));
+	if (x == y)
+		return policy_fail(e, f->left->layer->file, x->line, 1,
+			"a rule that takes too much memory (%s). Write fewer ** and ? in it.",
+			left);
+	return policy_fail(e, f->left->layer->file, x->line, 1,
+		"two rules that together take too much memory (%s, and %s in %s line %u). Write "
+		"fewer ** and ? in one of them.",
+		left, right, f->right->layer->file, y->line);
+}
+
+static int compile_kind(struct policy *p, const struct kind *k, struct policy_error *e)
+{
+	struct compiled *out = &p->compiled[k->id];
+	struct compile_fault fault = {.status = DFA_NO_MEMORY};
+	struct alphabet *alphabet = malloc(sizeof *alphabet);
+	struct plan *plan = malloc(sizeof *plan);
+
+	if (alphabet && plan) {
+		plan_init(plan, k, alphabet);
+		plan_mention(plan, p);
+		plan_shape(plan);
+		plan_distinguish(plan, p);
+		compile(plan, p, out, &fault);
+		plan_free(plan);
+		out->alphabet = alphabet;
+	} else {
+		free(alphabet);
+	}
+	free(plan);
+	return fault.status ? too_large(k, &fault, e) : 0;
+}
+
+int compile_policy(struct policy *p, struct policy_error *e)
+{
+	const struct kind *k;
+
+	for (size_t i = 0; (k = kind_at(i)) != NULL; i++) {
+		/* Without rules only ceilings and `unmatched` speak, which needs no table. */
+		if (count_rules(p, k) && compile_kind(p, k, e))
+			return -1;
+	}
+	return 0;
+}
+
+const struct rule *compiled_match(const struct compiled *c, const struct stack *s,
+	const struct layer *l, const struct word *w)
+{
+	const struct rule *best = NULL;
+
+	for (size_t i = 0; i < c->rules; i++) {
+		const struct compiled_rule *r = &c->rule[i];
+
+		if (r->layer != l || (best && best->effect >= r->rule->effect) ||
+			rule_is_idle(s, l, r->rule))
+			continue;
+		if (dfa_run(r->words, w->p, w->n))
+			best = r->rule;
+	}
+	return best;
+}
