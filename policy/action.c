@@ -10,6 +10,8 @@
 
 #include "policy/arena.h"
 #include "policy/internal.h"
+#include "policy/kinds/file.h"
+#include "policy/kinds/net.h"
 #include "policy/text.h"
 
 #define NAMES_MAX 8u /* 2 ways x (primary, 2 outer roots, absolute) */
@@ -520,6 +522,121 @@ int action_from_tool(struct action **out, const struct action_places *places, co
 		action_free(&box->a);
 		return -1;
 	}
+	*out = &box->a;
+	return 0;
+}
+
+/* ---- actions of other kinds: made of words ---- */
+
+static struct action_box *box_new(enum action_kind kind, size_t words, struct error *e)
+{
+	struct action_box *box = calloc(1, sizeof *box);
+
+	if (box) {
+		arena_init(&box->arena, 1u << 20);
+		box->a.kind = kind;
+		box->a.cwd = box->a.tool = "";
+		box->a.word = arena_array(&box->arena, words, sizeof *box->a.word);
+	}
+	if (!box || !box->a.word) {
+		action_free(box ? &box->a : NULL);
+		error_set(e, 0, "out of memory");
+		return NULL;
+	}
+	return box;
+}
+
+/* Only the first word is hashed: aliases follow from it and from where the session's roots are. */
+static void words_hash(struct action *a)
+{
+	crypto_hash_sha256_state h;
+
+	crypto_hash_sha256_init(&h);
+	hash_bytes(&h, "agentd action 1", 15);
+	hash_number(&h, a->kind);
+	hash_bytes(&h, (const char *)a->word[0].p, a->word[0].n);
+	crypto_hash_sha256_final(&h, a->digest);
+}
+
+static int file_words(struct action_box *box, const struct action_places *places, char op,
+	const char *path, size_t n, struct error *e)
+{
+	struct mapper m = {.arena = &box->arena};
+	struct action_name names[NAMES_MAX];
+	struct action_value v = {.type = ACTION_STRING};
+	struct word *w = arena_array(&box->arena, NAMES_MAX, sizeof *w);
+	char *canonical = arena_alloc(&box->arena, n + 2);
+	size_t len;
+
+	if (!w || !canonical)
+		return error_set(e, 0, "out of memory");
+	if (mapper_init(&m, places, e))
+		return -1;
+	len = append_components(canonical, 0, path, n);
+	if (len != (n == 1 ? 0 : n))
+		return not_canonical(e, "a path with //, /./ or /../ in it");
+	if (names_of(&m, &v, names, canonical, len, 0))
+		return error_set(e, 0, "out of memory");
+	if (v.path_unknown)
+		return not_canonical(e, "a path whose file depends on who looks");
+	for (size_t i = 0; i < v.names; i++) {
+		if (file_word(&box->arena, op, i > 0, names[i].literal, names[i].text, names[i].len,
+			    &w[i]))
+			return error_set(e, 0, "out of memory");
+	}
+	box->a.words = v.names;
+	box->a.word = w;
+	return 0;
+}
+
+int action_from_file(struct action **out, const struct action_places *places, char op,
+	const char *path, size_t n, struct error *e)
+{
+	struct action_box *box;
+
+	*out = NULL;
+	if (op == 0 || !strchr(FILE_OPS, op))
+		return not_canonical(e, "an operation that is none of r w d m a");
+	if (n == 0 || n > ACTION_PATH_MAX || path[0] != '/' || !utf8_ok(path, n))
+		return not_canonical(e, "a path that is not absolute, too long, or no UTF-8");
+	box = box_new(ACTION_FILE, NAMES_MAX, e);
+	if (!box)
+		return -1;
+	if (file_words(box, places, op, path, n, e)) {
+		action_free(&box->a);
+		return -1;
+	}
+	words_hash(&box->a);
+	*out = &box->a;
+	return 0;
+}
+
+int action_from_net(struct action **out, const char *host, size_t n, uint16_t port, struct error *e)
+{
+	struct action_box *box = box_new(ACTION_NET, 1, e);
+	struct word_builder b;
+	struct word *w;
+
+	*out = NULL;
+	if (!box)
+		return -1;
+	w = arena_alloc(&box->arena, sizeof *w);
+	if (!w || word_begin(&box->arena, &b, NET_WORD_MAX)) {
+		action_free(&box->a);
+		return error_set(e, 0, "out of memory");
+	}
+	if (port == 0 || net_host_word(&b, host, n)) {
+		action_free(&box->a);
+		return not_canonical(
+			e, port ? "a host that is no name and no address in its usual form"
+				: "port 0");
+	}
+	word_byte(&b, port >> 8);
+	word_byte(&b, port & 0xff);
+	*w = (struct word){b.p, b.n};
+	box->a.words = 1;
+	box->a.word = w;
+	words_hash(&box->a);
 	*out = &box->a;
 	return 0;
 }

@@ -120,6 +120,16 @@ struct action {
 int action_from_tool(struct action **out, const struct action_places *places, const char *tool,
 	size_t tool_len, const struct action_arg *args, size_t n, struct error *e);
 
+/* Makes the action of an operation on a file: one of r w d m a (policy/kinds/file.c), and the
+ * absolute path that the kernel resolved it to. As above. */
+int action_from_file(struct action **out, const struct action_places *places, char op,
+	const char *path, size_t n, struct error *e);
+
+/* Makes the action of a connection to a host (a name or an address, as it was asked for) and port.
+ * As above. */
+int action_from_net(
+	struct action **out, const char *host, size_t n, uint16_t port, struct error *e);
+
 void action_free(struct action *a);
 
 /* Like strcmp, but `/` comes before every other character, so that what is below a pointer stands

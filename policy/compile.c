@@ -195,7 +195,7 @@ static void name_culprits(const struct compiled *c, const size_t *of, struct dfa
 	size_t tries = 0;
 
 	for (size_t i = left.first; i < left.end; i++) {
-		for (size_t j = right.first; j < right.end && tries < 2000; j++, tries++) {
+		for (size_t j = right.first; j < right.end && tries < 64; j++, tries++) {
 			struct dfa *d = NULL;
 			enum dfa_status status = dfa_product(
 				c->rule[of[i]].words, c->rule[of[j]].words, dfa_max, NULL, &d);

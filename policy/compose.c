@@ -395,3 +395,24 @@ enum policy_durability policy_durability(const struct policy *p)
 	(void)p;
 	return POLICY_DURABLE_STRICT;
 }
+
+/* ---- gates ---- */
+
+int policy_ungated(const struct policy *p, const char **section, const char **file, unsigned *line)
+{
+	for (size_t i = 0; i < p->stack.layers; i++) {
+		const struct layer *l = p->stack.layer[i];
+
+		for (size_t j = 0; j < l->rules; j++) {
+			const struct kind *k = l->rule[j].match.kind;
+
+			if (!k || k->gated)
+				continue;
+			*section = k->section;
+			*file = l->file;
+			*line = l->rule[j].line;
+			return 1;
+		}
+	}
+	return 0;
+}

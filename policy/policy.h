@@ -228,6 +228,12 @@ enum policy_durability {
 };
 enum policy_durability policy_durability(const struct policy *p); /* the only one there is yet */
 
+/* ---- what this version enforces ---- */
+
+/* The first section of an active layer that no gate of this version enforces: it loads, is tested
+ * and compared, but a session that relies on it must not start. 1 and where it stands, or 0. */
+int policy_ungated(const struct policy *p, const char **section, const char **file, unsigned *line);
+
 /* ---- the language's own table ---- */
 
 /* Every key of the schema, supported or not: for documentation and tests. NULL at the end of the

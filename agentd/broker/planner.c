@@ -131,7 +131,9 @@ static int choose_name(struct launch_try *t, char name[NAME_CAP], struct error *
 static struct session *make_session(struct launch_try *t, struct error *e)
 {
 	struct session *s = calloc(1, sizeof *s);
+	const char *section, *file;
 	struct policy_error pe;
+	unsigned line;
 
 	if (!s) {
 		error_set(e, ENOMEM, "cannot start a session");
@@ -148,6 +150,15 @@ static struct session *make_session(struct launch_try *t, struct error *e)
 	s->policy = policies_get(t->l.docs, t->l.n, &t->facts, &pe);
 	if (!s->policy) {
 		error_set(e, 0, "%.760s", pe.text);
+		session_free(s);
+		return NULL;
+	}
+	if (policy_ungated(s->policy, &section, &file, &line)) {
+		error_set(e, 0,
+			"%.300s:%u: `%s` rules: this version of agentd has no gate that enforces them, so "
+			"a session that relies on them does not start. Take them out, or keep them in a "
+			"layer whose `when` does not hold here",
+			file, line, section);
 		session_free(s);
 		return NULL;
 	}

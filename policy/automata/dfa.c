@@ -10,7 +10,7 @@
 
 /* What one construction may take at most, whatever comes out of it. */
 #define SUBSET_BYTES_MAX   ((size_t)64 << 20)
-#define PRODUCT_STATES_MAX 400000u
+#define PRODUCT_STATES_MAX 131072u
 
 /* ---- alphabet ---- */
 

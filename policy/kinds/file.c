@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/kinds/kind.h"
+#include "policy/kinds/file.h"
 #include "policy/text.h"
 
-static const char ops[] = "rwdma";
+static const char ops[] = FILE_OPS;
 
 struct file_rule {
 	struct byteset ops;
@@ -116,11 +116,29 @@ static const struct re *file_canonical(struct arena *a, int primary, const struc
 			re_cat(a, op, re_cat(a, re_number(a, 2, 0, UINT16_MAX), path))));
 }
 
-static int file_read(struct arena *a, const char *text, size_t n, const struct shape *shape,
-	struct word *word, struct pattern_fault *f)
+int file_word(struct arena *a, char op, int alias, size_t literal, const char *name, size_t n,
+	struct word *out)
 {
 	struct word_builder b;
 
+	if (word_begin(a, &b, n + 5))
+		return -1;
+	if (literal > UINT16_MAX)
+		literal = UINT16_MAX;
+	word_byte(&b, alias ? 'a' : 'p');
+	word_byte(&b, (unsigned char)op);
+	if (alias) {
+		word_byte(&b, (unsigned)literal >> 8);
+		word_byte(&b, literal & 0xff);
+	}
+	word_field(&b, name, n);
+	*out = (struct word){b.p, b.n};
+	return 0;
+}
+
+static int file_read(struct arena *a, const char *text, size_t n, const struct shape *shape,
+	struct word *word, struct pattern_fault *f)
+{
 	(void)shape;
 	if (n < 3 || !text[0] || !strchr(ops, text[0]) || text[1] != ' ')
 		return kind_fault(f, 0, n,
@@ -132,13 +150,7 @@ static int file_read(struct arena *a, const char *text, size_t n, const struct s
 	}
 	if (!utf8_ok(text + 2, n - 2))
 		return kind_fault(f, 2, n - 2, "a path that is no UTF-8. Write one that is");
-	if (word_begin(a, &b, n + 2))
-		return kind_no_memory(f);
-	word_byte(&b, 'p');
-	word_byte(&b, (unsigned char)text[0]);
-	word_field(&b, text + 2, n - 2);
-	*word = (struct word){b.p, b.n};
-	return 0;
+	return file_word(a, text[0], 0, 0, text + 2, n - 2, word) ? kind_no_memory(f) : 0;
 }
 
 static int file_show(const struct word *w, const struct shape *shape, char *out, size_t cap)

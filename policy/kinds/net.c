@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "policy/kinds/kind.h"
+#include "policy/text.h"
 
 static const char dotted[] = "0123456789.";
 
@@ -78,6 +79,7 @@ static int read_cidr(
 
 static int check_host_bytes(const char *s, size_t n, size_t at, struct pattern_fault *f)
 {
+	uint32_t cp;
 	size_t i;
 
 	if (n && strspn(s, dotted) >= n)
@@ -92,7 +94,7 @@ static int check_host_bytes(const char *s, size_t n, size_t at, struct pattern_f
 				"an upper-case letter in a host, which is never asked for like "
 				"this. Write it in lower case");
 		if (c >= 0x80)
-			return kind_fault(f, at + i, 1,
+			return kind_fault(f, at + i, utf8_next(s + i, n - i, &cp),
 				"a character that is not ASCII in a host. Write the name as "
 				"A-labels (xn--…)");
 		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !strchr("-_.*?[]{},!", c))
@@ -200,8 +202,15 @@ static int net_parse(
 		return kind_no_memory(f);
 	if (n == 0)
 		return kind_fault(f, 0, 0, "an empty rule. Write HOST:PORT");
+	if (memmem(text, n, "://", 3))
+		return kind_fault(f, 0, n,
+			"a URL, where a host and a port must stand. Write HOST:PORT; rules about "
+			"URLs stand in `http`");
 	colon = port_colon(text, n);
-	if (!colon || (text[0] != '[' && memchr(text, ':', n) != colon))
+	if (colon && text[0] != '[' && memchr(text, ':', n) != colon)
+		return kind_fault(
+			f, 0, n, "an IPv6 address without brackets. Write it as [fe80::/10]:443");
+	if (!colon)
 		return kind_fault(f, 0, n,
 			"a host without its port. Write %.*s:443, or :* for any port",
 			(int)(n < 60 ? n : 60), text);

@@ -5,6 +5,7 @@
 #include "policy/kinds/kind.h"
 
 #define NET_PORTS_MAX 16u
+#define NET_WORD_MAX  264u /* bytes of a connection's word: a name of 253, or an address */
 
 struct net_host {
 	int family; /* 'h' a name, 4, 6 */
