@@ -528,7 +528,7 @@ int action_from_tool(struct action **out, const struct action_places *places, co
 
 /* ---- actions of other kinds: made of words ---- */
 
-static struct action_box *box_new(enum action_kind kind, size_t words, struct error *e)
+static struct action_box *box_new(enum action_kind kind, struct error *e)
 {
 	struct action_box *box = calloc(1, sizeof *box);
 
@@ -536,12 +536,8 @@ static struct action_box *box_new(enum action_kind kind, size_t words, struct er
 		arena_init(&box->arena, 1u << 20);
 		box->a.kind = kind;
 		box->a.cwd = box->a.tool = "";
-		box->a.word = arena_array(&box->arena, words, sizeof *box->a.word);
-	}
-	if (!box || !box->a.word) {
-		action_free(box ? &box->a : NULL);
+	} else {
 		error_set(e, 0, "out of memory");
-		return NULL;
 	}
 	return box;
 }
@@ -556,6 +552,28 @@ static void words_hash(struct action *a)
 	hash_number(&h, a->kind);
 	hash_bytes(&h, (const char *)a->word[0].p, a->word[0].n);
 	crypto_hash_sha256_final(&h, a->digest);
+}
+
+struct action *action_of_word(enum action_kind kind, const struct word *w)
+{
+	struct action_box *box = box_new(kind, NULL);
+	struct word *copy;
+
+	if (!box)
+		return NULL;
+	copy = arena_alloc(&box->arena, sizeof *copy);
+	if (copy)
+		*copy = (struct word){
+			(const unsigned char *)arena_copy(&box->arena, (const char *)w->p, w->n),
+			w->n};
+	if (!copy || !copy->p) {
+		action_free(&box->a);
+		return NULL;
+	}
+	box->a.words = 1;
+	box->a.word = copy;
+	words_hash(&box->a);
+	return &box->a;
 }
 
 static int file_words(struct action_box *box, const struct action_places *places, char op,
@@ -599,7 +617,7 @@ int action_from_file(struct action **out, const struct action_places *places, ch
 		return not_canonical(e, "an operation that is none of r w d m a");
 	if (n == 0 || n > ACTION_PATH_MAX || path[0] != '/' || !utf8_ok(path, n))
 		return not_canonical(e, "a path that is not absolute, too long, or no UTF-8");
-	box = box_new(ACTION_FILE, NAMES_MAX, e);
+	box = box_new(ACTION_FILE, e);
 	if (!box)
 		return -1;
 	if (file_words(box, places, op, path, n, e)) {
@@ -613,7 +631,7 @@ int action_from_file(struct action **out, const struct action_places *places, ch
 
 int action_from_net(struct action **out, const char *host, size_t n, uint16_t port, struct error *e)
 {
-	struct action_box *box = box_new(ACTION_NET, 1, e);
+	struct action_box *box = box_new(ACTION_NET, e);
 	struct word_builder b;
 	struct word *w;
 

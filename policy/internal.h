@@ -144,6 +144,9 @@ void stack_decide_word(const struct policy *p, const struct stack *s, const stru
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);
 
+/* action.c: an action of one word, which is copied. NULL: out of memory. */
+struct action *action_of_word(enum action_kind kind, const struct word *w);
+
 /* action.c: FNV-1a, to tell pointers apart quickly; never trusted alone. */
 uint32_t action_pointer_hash(const char *p, size_t n);
 

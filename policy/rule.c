@@ -405,6 +405,11 @@ int policy_parse_action(const char *text, struct action **out, struct error *e)
 	if (failed)
 		error_set(e, 0, "%s.", f.text[0] ? f.text : "out of memory");
 	*out = t.action;
+	if (!failed && t.kind) {
+		*out = action_of_word(t.kind->id, &t.word);
+		if (!*out)
+			failed = error_set(e, 0, "out of memory.");
+	}
 	arena_free(&a);
 	return failed ? -1 : 0;
 }

@@ -426,6 +426,20 @@ START_TEST(a_policy_that_does_not_load_is_refused_with_its_place)
 }
 END_TEST
 
+/* What loads, is tested and compared, but would protect nothing yet. */
+START_TEST(a_policy_that_no_gate_enforces_is_refused_with_its_section)
+{
+	struct request_writer w;
+
+	rig_request(&w, "web");
+	rig_put_doc(&w, DOC_USER, "/home/ann/.config/agentd/policy.yaml",
+		"policy: 1\nnet:\n  deny: [\"**:22\"]\n");
+	ck_assert_int_eq(rig_run_as(&w, ANN, 5), 0);
+	ck_assert_ptr_nonnull(strstr(rig.refused, "policy.yaml:3"));
+	ck_assert_ptr_nonnull(strstr(rig.refused, "`net`"));
+}
+END_TEST
+
 START_TEST(an_agents_uid_starts_nothing)
 {
 	struct request_writer w;
@@ -543,6 +557,7 @@ int main(void)
 	tcase_add_test(t, the_administrators_policy_holds_for_everybody);
 	tcase_add_test(t, an_administrators_file_that_cannot_be_used_stops_every_launch);
 	tcase_add_test(t, a_policy_that_does_not_load_is_refused_with_its_place);
+	tcase_add_test(t, a_policy_that_no_gate_enforces_is_refused_with_its_section);
 	tcase_add_test(t, an_agents_uid_starts_nothing);
 	tcase_add_test(t, garbage_is_no_request);
 	tcase_add_test(t, a_request_that_can_still_change_is_refused);

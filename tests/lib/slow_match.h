@@ -1,0 +1,78 @@
+/* A matcher of patterns that is obviously right and exponential: what the automata are compared with.
+ * Knows * ** ? [] {}, no escapes; `path` makes / a separator. */
+#ifndef TESTS_SLOW_MATCH_H
+#define TESTS_SLOW_MATCH_H
+
+#include <stdio.h>
+#include <string.h>
+
+/* start: first byte of the pattern, to see what stands before. Exponential, and plain. */
+static int slow(const char *start, const char *p, const char *s, int path)
+{
+	if (*p == 0)
+		return *s == 0;
+	if (*p == '*' && path && p[1] == '*' && p[2] == '/' && p > start && p[-1] == '/') {
+		if (slow(start, p + 3, s, path))
+			return 1;
+		for (; *s; s++) {
+			if (*s == '/' && slow(start, p + 3, s + 1, path))
+				return 1;
+		}
+		return 0;
+	}
+	if (*p == '*') {
+		int cross = !path || p[1] == '*';
+		const char *rest = p + (p[1] == '*' ? 2 : 1);
+
+		for (;; s++) {
+			if (slow(start, rest, s, path))
+				return 1;
+			if (*s == 0 || (!cross && *s == '/'))
+				return 0;
+		}
+	}
+	if (*s == 0)
+		return 0;
+	if (*p == '?')
+		return !(path && *s == '/') && slow(start, p + 1, s + 1, path);
+	if (*p == '[') {
+		int not = p[1] == '!';
+		const char *end = strchr(p, ']');
+		int in = memchr(p + 1 + not, *s, (size_t)(end - p - 1 - not )) != NULL;
+
+		return !(path && *s == '/') && in != not &&slow(start, end + 1, s + 1, path);
+	}
+	return *p == *s && slow(start, p + 1, s + 1, path);
+}
+
+/* Writes out every alternative and tries each. */
+static int slow_braces(const char *pattern, const char *text, int path)
+{
+	const char *open = strchr(pattern, '{'), *p, *option;
+	char one[200];
+	int depth = 0;
+
+	if (!open)
+		return slow(pattern, pattern, text, path);
+	for (p = open; *p; p++) {
+		depth += *p == '{';
+		depth -= *p == '}';
+		if (depth == 0)
+			break;
+	}
+	for (option = open + 1, depth = 0; option <= p; option++) {
+		const char *from = option;
+
+		for (; option < p && (depth || *option != ','); option++) {
+			depth += *option == '{';
+			depth -= *option == '}';
+		}
+		snprintf(one, sizeof one, "%.*s%.*s%s", (int)(open - pattern), pattern,
+			(int)(option - from), from, p + 1);
+		if (slow_braces(one, text, path))
+			return 1;
+	}
+	return 0;
+}
+
+#endif
