@@ -54,7 +54,7 @@ static void for_rules(struct plan *p, const struct policy *of, each_rule *each)
 {
 	for (size_t i = 0; i < of->layers; i++) {
 		for (size_t j = 0; j < of->layer[i]->rules; j++) {
-			if (of->layer[i]->rule[j].match.kind == p->kind)
+			if (rule_kind(&of->layer[i]->rule[j]) == p->kind)
 				each(p, &of->layer[i]->rule[j]);
 		}
 	}
@@ -62,9 +62,9 @@ static void for_rules(struct plan *p, const struct policy *of, each_rule *each)
 
 static void mention_rule(struct plan *p, const struct rule *r)
 {
-	p->kind->pointers(r->match.parsed, mention, p);
+	p->kind->pointers(match_parsed(&r->match), mention, p);
 	for (size_t i = 0; i < r->excepts; i++)
-		p->kind->pointers(r->except[i].parsed, mention, p);
+		p->kind->pointers(match_parsed(&r->except[i]), mention, p);
 }
 
 void plan_mention(struct plan *p, const struct policy *of)
@@ -90,13 +90,13 @@ void plan_shape(struct plan *p)
 
 static const struct re *rule_re(struct plan *p, const struct rule *r)
 {
-	return p->kind->language(
-		&p->arena, r->match.parsed, r->effect == VERDICT_ALLOW ? LOWER : UPPER, &p->shape);
+	return p->kind->language(&p->arena, match_parsed(&r->match),
+		r->effect == VERDICT_ALLOW ? LOWER : UPPER, &p->shape);
 }
 
 static const struct re *except_re(struct plan *p, const struct rule *r, size_t i)
 {
-	return p->kind->language(&p->arena, r->except[i].parsed,
+	return p->kind->language(&p->arena, match_parsed(&r->except[i]),
 		r->effect == VERDICT_ALLOW ? UPPER : LOWER, &p->shape);
 }
 
@@ -154,7 +154,7 @@ static size_t count_rules(const struct policy *of, const struct kind *k)
 
 	for (size_t i = 0; i < of->layers; i++) {
 		for (size_t j = 0; j < of->layer[i]->rules; j++)
-			n += of->layer[i]->rule[j].match.kind == k;
+			n += rule_kind(&of->layer[i]->rule[j]) == k;
 	}
 	return n;
 }
@@ -171,7 +171,7 @@ static enum dfa_status compile_rules(
 			struct compiled_rule *c = &out->rule[out->rules];
 			enum dfa_status status;
 
-			if (r->match.kind != p->kind)
+			if (rule_kind(r) != p->kind)
 				continue;
 			*c = (struct compiled_rule){.layer = of->layer[i], .rule = r};
 			out->rules++;

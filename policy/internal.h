@@ -35,6 +35,17 @@ struct rule {
 	unsigned line;
 };
 
+/* A rule's kind and what that kind keeps of a match. */
+static inline const struct kind *rule_kind(const struct rule *r)
+{
+	return r->match.kind ? r->match.kind : &kind_tool;
+}
+
+static inline const void *match_parsed(const struct match *m)
+{
+	return m->kind ? m->parsed : m;
+}
+
 struct test {
 	enum verdict expect;
 	const struct kind *kind; /* NULL: a tool */
@@ -100,10 +111,8 @@ struct stack { /* the layers that decide together */
 /* An allow rule of the built-in layer that gives way. */
 static inline int rule_is_idle(const struct stack *s, const struct layer *l, const struct rule *r)
 {
-	enum action_kind k = r->match.kind ? r->match.kind->id : ACTION_TOOL;
-
 	return l->origin == POLICY_BUILTIN && r->effect == VERDICT_ALLOW &&
-	       (s->builtin_idle >> k & 1);
+	       (s->builtin_idle >> rule_kind(r)->id & 1);
 }
 
 struct compiled;
