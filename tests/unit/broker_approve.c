@@ -165,6 +165,29 @@ START_TEST(a_number_of_uses_is_counted_and_covers_that_action_only)
 }
 END_TEST
 
+/* Who says "twice" saw one call, and the agent has asked three times meanwhile. */
+START_TEST(fewer_uses_than_calls_that_wait_are_not_taken)
+{
+	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
+	struct box *x = TAILQ_FIRST(&rig.b->boxes);
+	json_t *o;
+
+	for (int i = 0; i < 3; i++)
+		hold(fd, PUSH);
+	o = rig_answer(ann, "approve", rig_pending(ann), ",\"uses\":2");
+	ck_assert_ptr_nonnull(strstr(rig_str(o, "error", "message"), "3"));
+	json_decref(o);
+	ck_assert_uint_eq(x->held, 3);
+	ck_assert_uint_eq(rig_count("approval"), 0);
+	json_decref(rig_answer(ann, "approve", rig_pending(ann), ",\"uses\":3"));
+	for (int i = 0; i < 3; i++)
+		expect(fd, "allow");
+	hold(fd, PUSH);
+	close(ann);
+	close(fd);
+}
+END_TEST
+
 START_TEST(an_approval_for_the_session_covers_that_sandbox_only)
 {
 	int fd = rig_box("web", ANN, 7, ""), other = rig_box("api", ANN, 8, "");
@@ -521,6 +544,7 @@ int main(void)
 	tcase_add_test(t, two_identical_asks_are_one_prompt);
 	tcase_add_test(t, once_covers_no_second_call);
 	tcase_add_test(t, a_number_of_uses_is_counted_and_covers_that_action_only);
+	tcase_add_test(t, fewer_uses_than_calls_that_wait_are_not_taken);
 	tcase_add_test(t, an_approval_for_the_session_covers_that_sandbox_only);
 	tcase_add_test(t, the_policy_can_forbid_answers_that_last);
 	tcase_add_test(t, another_user_neither_sees_nor_answers);
