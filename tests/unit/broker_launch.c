@@ -494,6 +494,17 @@ START_TEST(garbage_is_no_request)
 }
 END_TEST
 
+START_TEST(a_bad_request_is_refused_under_the_name_it_has)
+{
+	struct request_writer w;
+
+	rig_request(&w, "web");
+	request_put_str(&w, REQ_FACT, "user=root");
+	ck_assert_int_eq(rig_run_as(&w, ANN, 5), 0);
+	ck_assert_str_eq(rig_str(rig_last("refused"), "a", "name"), "web");
+}
+END_TEST
+
 START_TEST(a_request_that_can_still_change_is_refused)
 {
 	struct msg_peer peer = {.uid = ANN, .gid = ANN};
@@ -545,6 +556,7 @@ int main(void)
 	tcase_add_test(t, a_policy_that_does_not_load_is_refused_with_its_place);
 	tcase_add_test(t, an_agents_uid_starts_nothing);
 	tcase_add_test(t, garbage_is_no_request);
+	tcase_add_test(t, a_bad_request_is_refused_under_the_name_it_has);
 	tcase_add_test(t, a_request_that_can_still_change_is_refused);
 	tcase_add_test(t, variables_that_programs_obey_are_known);
 	suite_add_tcase(s, t);
