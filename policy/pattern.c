@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/utf8.h"
 #include "policy/text.h"
 
 /* Large arrays of which the first n elements are written before they are read: not worth the
@@ -353,12 +354,12 @@ static int class_compile(
 		i = 1;
 	}
 	while (i < n) {
-		len = utf8_next(s + i, n - i, &r->lo);
+		len = utf8_decode(s + i, n - i, &r->lo);
 		i += len;
 		r->hi = r->lo;
 		if (i + 1 < n && s[i] == '-') {
 			i++;
-			i += utf8_next(s + i, n - i, &r->hi);
+			i += utf8_decode(s + i, n - i, &r->hi);
 		}
 		if (r->hi < r->lo)
 			return bad(c->fault, at, n + 2,
@@ -428,35 +429,11 @@ static int tokenise(
 		} else {
 			if (s[i] == '\\')
 				i++;
-			i += utf8_next(s + i, n - i, &cp);
+			i += utf8_decode(s + i, n - i, &cp);
 			b->tok[b->count++] = cp;
 		}
 	}
 	return 0;
-}
-
-static size_t utf8_put(char *out, uint32_t cp)
-{
-	if (cp < 0x80) {
-		out[0] = (char)cp;
-		return 1;
-	}
-	if (cp < 0x800) {
-		out[0] = (char)(0xc0 | cp >> 6);
-		out[1] = (char)(0x80 | (cp & 0x3f));
-		return 2;
-	}
-	if (cp < 0x10000) {
-		out[0] = (char)(0xe0 | cp >> 12);
-		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (cp & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | cp >> 18);
-	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (cp & 0x3f));
-	return 4;
 }
 
 /* The literal tokens from..to as bytes. */
@@ -467,10 +444,10 @@ static const char *literal(
 	size_t i, at = 0;
 
 	for (i = from; i < to; i++)
-		at += utf8_put(four, tok[i]);
+		at += utf8_encode(four, tok[i]);
 	s = arena_alloc(a, at + 1);
 	for (i = from, at = 0; s && i < to; i++)
-		at += utf8_put(s + at, tok[i]);
+		at += utf8_encode(s + at, tok[i]);
 	*len = at;
 	return s;
 }
@@ -727,7 +704,7 @@ static int walk(const struct glob *g, const char *s, size_t n)
 	memset(now, 0, words * sizeof *now);
 	set_add(now, g, 0);
 	while (i < n) {
-		size_t len = utf8_next(s + i, n - i, &cp);
+		size_t len = utf8_decode(s + i, n - i, &cp);
 
 		i += len ? len : 1;
 		memset(next, 0, words * sizeof *next);

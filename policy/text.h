@@ -7,10 +7,6 @@
 
 #include "policy/policy.h"
 
-/* Decodes one code point of p[0..n), n > 0, into *cp. Returns its length, or 0 when the bytes are
- * not UTF-8 (overlong, surrogate, above U+10FFFF, cut short). RFC 3629. */
-size_t utf8_next(const char *p, size_t n, uint32_t *cp);
-
 /* 1 when p[0..n) is UTF-8 without NUL. */
 int utf8_ok(const char *p, size_t n);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "common/utf8.h"
 #include "policy/text.h"
 
 struct reader {
@@ -52,7 +53,7 @@ static size_t column_offset(const char *text, size_t len, size_t start, unsigned
 	uint32_t cp;
 
 	while (column > 1 && at < len && text[at] != '\n') {
-		used = utf8_next(text + at, len - at, &cp);
+		used = utf8_decode(text + at, len - at, &cp);
 		at += used ? used : 1;
 		column--;
 	}
@@ -121,7 +122,7 @@ static int check_bytes(struct reader *r)
 			column++;
 			continue;
 		}
-		used = utf8_next(r->text + i, r->len - i, &cp);
+		used = utf8_decode(r->text + i, r->len - i, &cp);
 		if (!used)
 			return policy_fail(r->e, r->name, line, column,
 				"not UTF-8 (byte 0x%02x). Save the file as UTF-8.",
@@ -437,7 +438,7 @@ static int check_scalar(struct reader *r, const yaml_mark_t *m, const char *s, s
 	uint32_t cp;
 
 	while (i < n) {
-		used = utf8_next(s + i, n - i, &cp);
+		used = utf8_decode(s + i, n - i, &cp);
 		if (!used || (cp < 0x20 && cp != '\n' && cp != '\t') || text_hidden(cp))
 			return reject(r, m,
 				"an escape that stands for a control or invisible character. Write "
