@@ -3,7 +3,6 @@
  * deciding is comparing. */
 #include "policy/action.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -397,7 +396,7 @@ static int check_unique(const struct action_value *v, size_t n, struct error *e)
 	return 0;
 }
 
-static void hash_number(crypto_hash_sha256_state *h, uint64_t n)
+void hash_number(crypto_hash_sha256_state *h, uint64_t n)
 {
 	unsigned char b[8];
 	int i;

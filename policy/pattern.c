@@ -64,8 +64,7 @@ struct compiler {
 	int is_path;
 };
 
-__attribute__((format(printf, 4, 5))) static int bad(
-	struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...)
+int pattern_bad(struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -77,7 +76,7 @@ __attribute__((format(printf, 4, 5))) static int bad(
 	return -1;
 }
 
-static int no_memory(struct pattern_fault *f)
+int pattern_no_memory(struct pattern_fault *f)
 {
 	f->at = f->len = 0;
 	f->text[0] = 0;
@@ -161,12 +160,12 @@ static int scan_class(struct compiler *c, size_t *i)
 	if (j < c->n && c->src[j] == '!')
 		j++;
 	if (j < c->n && c->src[j] == ']')
-		return bad(c->fault, start, j + 1 - start,
+		return pattern_bad(c->fault, start, j + 1 - start,
 			"nothing between the brackets. Write [abc], [a-z] or [!abc]");
 	while (j < c->n && c->src[j] != ']')
 		j++;
 	if (j == c->n)
-		return bad(c->fault, start, c->n - start,
+		return pattern_bad(c->fault, start, c->n - start,
 			"a bracket that is not closed. Close it with ], or write \\[ for the "
 			"character itself");
 	*i = j + 1;
@@ -181,7 +180,7 @@ static int scan_braces(struct compiler *c, size_t *i, unsigned depth, unsigned l
 	unsigned long one, sum = 0;
 
 	if (depth == PATTERN_NESTING)
-		return bad(c->fault, start, 1,
+		return pattern_bad(c->fault, start, 1,
 			"braces nested more than 3 deep. Write the alternatives as rules of their "
 			"own");
 	do {
@@ -192,16 +191,16 @@ static int scan_braces(struct compiler *c, size_t *i, unsigned depth, unsigned l
 		options++;
 	} while (*i < c->n && c->src[*i] == ',');
 	if (*i == c->n)
-		return bad(c->fault, start, c->n - start,
+		return pattern_bad(c->fault, start, c->n - start,
 			"a brace that is not closed. Close it with }, or write \\{ for the "
 			"character itself");
 	++*i;
 	if (options < 2)
-		return bad(c->fault, start, *i - start,
+		return pattern_bad(c->fault, start, *i - start,
 			"braces with a single alternative. Write {a,b}, or leave the braces out");
 	*count *= sum;
 	if (*count > PATTERN_ALTERNATIVES)
-		return bad(c->fault, start, *i - start,
+		return pattern_bad(c->fault, start, *i - start,
 			"more than 64 alternatives. Write more rules with fewer braces");
 	return 0;
 }
@@ -209,7 +208,7 @@ static int scan_braces(struct compiler *c, size_t *i, unsigned depth, unsigned l
 static int scan_escape(struct compiler *c, size_t *i)
 {
 	if (*i + 1 == c->n || !is_special(c->src[*i + 1]))
-		return bad(c->fault, *i, *i + 1 == c->n ? 1 : 2,
+		return pattern_bad(c->fault, *i, *i + 1 == c->n ? 1 : 2,
 			"a backslash before a character that needs none. Write \\\\ for a "
 			"backslash");
 	*i += 2;
@@ -227,7 +226,7 @@ static int scan_sequence(struct compiler *c, size_t *i, unsigned depth, unsigned
 		if (depth && (ch == ',' || ch == '}'))
 			return 0;
 		if (ch == '}')
-			return bad(c->fault, *i, 1,
+			return pattern_bad(c->fault, *i, 1,
 				"a } without its {. Write \\} for the character itself");
 		if (ch == '{')
 			failed = scan_braces(c, i, depth, count);
@@ -257,12 +256,13 @@ static int scan_counts(struct compiler *c)
 		} else if (ch == '[') {
 			class = 1;
 		} else if (ch == '?' && ++any > PATTERN_ANYCHARS) {
-			return bad(c->fault, i, 1, "more than 8 `?`. Use `*`");
+			return pattern_bad(c->fault, i, 1, "more than 8 `?`. Use `*`");
 		} else if (ch == '*' && i + 1 < c->n && c->src[i + 1] == '*') {
 			if (i + 2 < c->n && c->src[i + 2] == '*')
-				return bad(c->fault, i, 3, "three stars in a row. Use * or **");
+				return pattern_bad(
+					c->fault, i, 3, "three stars in a row. Use * or **");
 			if (++cross > PATTERN_CROSSINGS)
-				return bad(c->fault, i, 2,
+				return pattern_bad(c->fault, i, 2,
 					"more than 4 `**`. Write more rules with fewer stars");
 			i++;
 		}
@@ -285,7 +285,7 @@ static int check_path(const char *s, size_t n, const struct pbyte *from, struct 
 	if (n == root)
 		return 0;
 	if (s[n - 1] == '/')
-		return bad(f, from ? from[n - 1].at : n - 1, 1,
+		return pattern_bad(f, from ? from[n - 1].at : n - 1, 1,
 			"a slash at the end. Write %.*s for the directory itself, %.*s** for what "
 			"is in it",
 			(int)(n - 1 < 60 ? n - 1 : 60), s, (int)(n < 60 ? n : 60), s);
@@ -295,7 +295,7 @@ static int check_path(const char *s, size_t n, const struct pbyte *from, struct 
 		if (check_component(s + start, i - start)) {
 			size_t at = start ? start - 1 : 0;
 
-			return bad(f, from ? from[at].at : at, i - at,
+			return pattern_bad(f, from ? from[at].at : at, i - at,
 				"a path that is never asked for like this: paths have no //, /./ "
 				"and /../. Write it without");
 		}
@@ -307,7 +307,7 @@ static int check_path(const char *s, size_t n, const struct pbyte *from, struct 
 int path_is_canonical(const char *text, size_t n, struct pattern_fault *f)
 {
 	if (!path_root(text, n)) {
-		bad(f, 0, n,
+		pattern_bad(f, 0, n,
 			"no absolute path. Start it with ws:/ (the workspace), home:/, tmp:/ or /");
 		return 0;
 	}
@@ -320,11 +320,11 @@ static int check_root_spelling(struct compiler *c, const char *s, size_t n)
 	size_t i = 0;
 
 	if (n >= 2 && s[0] == '~' && s[1] == '/')
-		return bad(c->fault, 0, 2,
+		return pattern_bad(c->fault, 0, 2,
 			"~ has no meaning here. Write home:/ (or [~]/ to match the text itself)");
 	if ((n >= 2 && s[0] == '.' && s[1] == '/') ||
 		(n >= 3 && s[0] == '.' && s[1] == '.' && s[2] == '/'))
-		return bad(c->fault, 0, 2,
+		return pattern_bad(c->fault, 0, 2,
 			"a relative path. Write ws:/ for the workspace (or [.]/ to match the text "
 			"itself)");
 	while (i < n && i < 12 && s[i] >= 'a' && s[i] <= 'z')
@@ -332,11 +332,12 @@ static int check_root_spelling(struct compiler *c, const char *s, size_t n)
 	if (i < 2 || i + 1 >= n || s[i] != ':')
 		return 0;
 	if (s[i + 1] == '/' && !(i + 2 < n && s[i + 2] == '/'))
-		return bad(c->fault, 0, i + 2,
+		return pattern_bad(c->fault, 0, i + 2,
 			"a root that does not exist. Roots are ws:/ home:/ tmp:/ and /");
 	if ((i == 2 && memcmp(s, "ws", 2) == 0) || (i == 4 && memcmp(s, "home", 4) == 0) ||
 		(i == 3 && memcmp(s, "tmp", 3) == 0))
-		return bad(c->fault, 0, i + 1, "a root without its slash. Write %.*s:/", (int)i, s);
+		return pattern_bad(
+			c->fault, 0, i + 1, "a root without its slash. Write %.*s:/", (int)i, s);
 	return 0;
 }
 
@@ -347,7 +348,7 @@ static int class_compile(
 	struct range *r = arena_array(c->arena, n, sizeof *r);
 
 	if (!r)
-		return no_memory(c->fault);
+		return pattern_no_memory(c->fault);
 	*out = (struct char_class){.range = r};
 	if (n && s[0] == '!') {
 		out->negated = 1;
@@ -362,11 +363,11 @@ static int class_compile(
 			i += utf8_decode(s + i, n - i, &r->hi);
 		}
 		if (r->hi < r->lo)
-			return bad(c->fault, at, n + 2,
+			return pattern_bad(c->fault, at, n + 2,
 				"a range that is written backwards. Write the smaller character "
 				"first");
 		if (c->is_path && r->lo <= '/' && r->hi >= '/' && !out->negated)
-			return bad(c->fault, at, n + 2,
+			return pattern_bad(c->fault, at, n + 2,
 				"a / between brackets, which never stand for a separator. Write "
 				"the / outside of them");
 		r++;
@@ -475,7 +476,7 @@ static int glob_needs(struct compiler *c, const struct builder *b)
 		end = literal_run(b, i);
 		run = literal(c->arena, b->tok, i, end, &len);
 		if (!run)
-			return no_memory(c->fault);
+			return pattern_no_memory(c->fault);
 		pairs_add(needs->pairs, run, len);
 	}
 	return 0;
@@ -505,7 +506,7 @@ static int glob_finish(struct compiler *c, struct builder *b)
 	g->count = b->count - head;
 	g->tok = arena_array(c->arena, g->count, sizeof *g->tok);
 	if (!g->prefix || !g->suffix || !g->must || !g->tok)
-		return no_memory(c->fault);
+		return pattern_no_memory(c->fault);
 	if (g->count)
 		memcpy(g->tok, b->tok + head, g->count * sizeof *g->tok);
 	g->form = GLOB_WALK;
@@ -530,7 +531,7 @@ static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
 	}
 	is_path = c->kind == PATTERN_VALUE && path_root(s, n) > 0;
 	if (c->count > 0 && is_path != c->is_path)
-		return bad(c->fault, 0, c->n,
+		return pattern_bad(c->fault, 0, c->n,
 			"some alternatives are paths and others are not. Write them as rules of "
 			"their own");
 	c->is_path = is_path;
@@ -539,7 +540,7 @@ static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
 		return -1;
 	b.g->class = arena_array(c->arena, classes, sizeof *b.g->class);
 	if (!b.g->class)
-		return no_memory(c->fault);
+		return pattern_no_memory(c->fault);
 	if (tokenise(c, &b, s, n, from) || glob_finish(c, &b))
 		return -1;
 	c->count++;
@@ -601,7 +602,7 @@ static int check_crossing(struct compiler *c)
 		if (c->src[i] == '\\')
 			i++;
 		else if (c->src[i] == '*' && c->src[i + 1] == '*')
-			return bad(c->fault, i, 2,
+			return pattern_bad(c->fault, i, 2,
 				"** has a meaning in paths only, and a path starts with ws:/ "
 				"home:/ tmp:/ or /. Write ws:/**/…, or one * for any text");
 	}
@@ -616,9 +617,10 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 	size_t i = 0;
 
 	if (n == 0)
-		return bad(f, 0, 0, "an empty pattern. Write what it shall match, * for anything");
+		return pattern_bad(
+			f, 0, 0, "an empty pattern. Write what it shall match, * for anything");
 	if (n > PATTERN_MAX)
-		return bad(
+		return pattern_bad(
 			f, 0, 40, "a pattern of more than 1024 bytes. Write more, shorter rules");
 	if (scan_sequence(&c, &i, 0, &c.alternatives) || scan_counts(&c))
 		return -1;
@@ -626,7 +628,7 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 		p[i] = (struct pbyte){(uint16_t)i, text[i]};
 	c.glob = arena_array(a, c.alternatives, sizeof *c.glob);
 	if (!c.glob)
-		return no_memory(f);
+		return pattern_no_memory(f);
 	if (expand(&c, p, n) || check_crossing(&c))
 		return -1;
 	*out = (struct pattern){c.is_path, c.glob[0].needs, 0, c.count, c.glob};
