@@ -387,11 +387,13 @@ static int after_separator(const struct builder *b)
 	return b->count > 0 && (b->tok[b->count - 1] == '/' || b->tok[b->count - 1] == TOK_INDIR);
 }
 
-static void add_stars(struct compiler *c, struct builder *b, const char *s, size_t n, size_t *i)
+/* Two stars that meet only because braces were multiplied out are two single stars. */
+static void add_stars(struct compiler *c, struct builder *b, const char *s, size_t n,
+	const struct pbyte *from, size_t *i)
 {
 	size_t run = 0;
 
-	while (*i < n && s[*i] == '*') {
+	while (*i < n && s[*i] == '*' && (!run || from[*i].at == from[*i - 1].at + 1)) {
 		run++;
 		++*i;
 	}
@@ -415,7 +417,7 @@ static int tokenise(
 		uint32_t cp;
 
 		if (s[i] == '*') {
-			add_stars(c, b, s, n, &i);
+			add_stars(c, b, s, n, from, &i);
 		} else if (s[i] == '?') {
 			b->tok[b->count++] = TOK_ANYCHAR;
 			i++;
