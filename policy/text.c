@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/escape.h"
 #include "common/utf8.h"
 
 int utf8_ok(const char *p, size_t n)
@@ -30,17 +31,6 @@ size_t utf8_count(const char *p, size_t n)
 	return count;
 }
 
-int text_hidden(uint32_t cp)
-{
-	if (cp < 0x7f)
-		return 0;
-	return (cp >= 0x7f && cp <= 0x9f) || cp == 0xad || cp == 0x061c || cp == 0x115f ||
-	       cp == 0x1160 || cp == 0x3164 || cp == 0xffa0 || (cp >= 0x180b && cp <= 0x180f) ||
-	       (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
-	       (cp >= 0x2060 && cp <= 0x206f) || (cp >= 0xfe00 && cp <= 0xfe0f) || cp == 0xfeff ||
-	       (cp >= 0xfff0 && cp <= 0xfffb) || (cp >= 0xe0000 && cp <= 0xe0fff);
-}
-
 static size_t show_one(char *out, const char *p, size_t n, size_t *used)
 {
 	uint32_t cp = 0;
@@ -56,7 +46,7 @@ static size_t show_one(char *out, const char *p, size_t n, size_t *used)
 	}
 	if (cp < 0x20 || cp == 0x7f)
 		return (size_t)sprintf(out, "\\x%02x", (unsigned)cp);
-	if (text_hidden(cp))
+	if (escape_unsafe(cp))
 		return (size_t)sprintf(out, "\\u{%X}", (unsigned)cp);
 	memcpy(out, p, len);
 	return len;

@@ -13,10 +13,6 @@ int utf8_ok(const char *p, size_t n);
 /* Number of code points of valid UTF-8. */
 size_t utf8_count(const char *p, size_t n);
 
-/* 1 for code points that a reviewer cannot see or that reorder what he sees: bidirectional
- * controls, zero-width characters, odd line breaks, C1 controls. */
-int text_hidden(uint32_t cp);
-
 /* Copies text into buf so that it can be printed on one line: control and hidden characters as
  * \xNN or \u{NNNN}, and "…" at the end when it does not fit into cap. Returns buf. */
 const char *text_show(char *buf, size_t cap, const char *p, size_t n);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "common/escape.h"
 #include "common/utf8.h"
 #include "policy/text.h"
 
@@ -101,10 +102,9 @@ static const char *byte_problem(uint32_t cp)
 	}
 	if (cp < 0x20 || (cp >= 0x7f && cp <= 0x9f))
 		return "a control character. Delete it";
-	if (text_hidden(cp))
-		return "an invisible or text-reordering character. Delete it: what a reviewer "
-		       "reads "
-		       "must be what is there";
+	if (escape_unsafe(cp))
+		return "a character that is invisible, blank or reorders text. Delete it, or type "
+		       "a plain space: what a reviewer reads must be what is there";
 	return NULL;
 }
 
@@ -439,7 +439,7 @@ static int check_scalar(struct reader *r, const yaml_mark_t *m, const char *s, s
 
 	while (i < n) {
 		used = utf8_decode(s + i, n - i, &cp);
-		if (!used || (cp < 0x20 && cp != '\n' && cp != '\t') || text_hidden(cp))
+		if (!used || (cp != '\n' && cp != '\t' && escape_unsafe(cp)))
 			return reject(r, m,
 				"an escape that stands for a control or invisible character. Write "
 				"text that can be read");
