@@ -1,12 +1,13 @@
 /* Patterns; see pattern.h. A pattern is checked as written, its braces are multiplied out (at most
- * 64 alternatives), and each alternative becomes a literal beginning and end, a literal that must
- * occur somewhere, and a row of tokens that is only walked when those three fit. */
+ * 64 alternatives), and each alternative becomes a literal beginning and end, the
+ * literals between them, and a row of tokens that is only walked when all those occur in their order. */
 #include "policy/pattern.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/io.h"
 #include "common/utf8.h"
 #include "policy/text.h"
 
@@ -23,7 +24,11 @@ enum {
 	TOK_CLASS, /* + index of the class */
 };
 
-enum glob_form { GLOB_EXACT, GLOB_AFFIX, GLOB_WALK };
+enum glob_form {
+	GLOB_EXACT, /* a literal */
+	GLOB_ORDER, /* literals with anything between them */
+	GLOB_WALK
+};
 
 struct range {
 	uint32_t lo, hi;
@@ -39,8 +44,9 @@ struct glob {
 	enum glob_form form;
 	int slash; /* `/` is a separator */
 	struct pattern_needs needs;
-	const char *prefix, *suffix, *must;
-	size_t prefix_len, suffix_len, must_len;
+	struct span prefix, suffix;
+	size_t runs; /* literals between the two, in their order */
+	struct span *run;
 	size_t count; /* tokens behind the prefix */
 	uint32_t *tok;
 	struct char_class *class;
@@ -440,8 +446,7 @@ static int tokenise(
 }
 
 /* The literal tokens from..to as bytes. */
-static const char *literal(
-	struct arena *a, const uint32_t *tok, size_t from, size_t to, size_t *len)
+static int literal(struct arena *a, const uint32_t *tok, size_t from, size_t to, struct span *out)
 {
 	char four[4], *s;
 	size_t i, at = 0;
@@ -451,8 +456,8 @@ static const char *literal(
 	s = arena_alloc(a, at + 1);
 	for (i = from, at = 0; s && i < to; i++)
 		at += utf8_encode(s + at, tok[i]);
-	*len = at;
-	return s;
+	*out = (struct span){s, at};
+	return s ? 0 : -1;
 }
 
 static size_t literal_run(const struct builder *b, size_t from)
@@ -464,59 +469,60 @@ static size_t literal_run(const struct builder *b, size_t from)
 	return i;
 }
 
-static int glob_needs(struct compiler *c, const struct builder *b)
+static void glob_needs(struct glob *g)
 {
-	struct pattern_needs *needs = &b->g->needs;
-	size_t i = 0, end, len;
+	struct pattern_needs *needs = &g->needs;
+	size_t i;
 
 	memset(&needs->head_mask, 0xff,
-		b->g->prefix_len < sizeof needs->head ? b->g->prefix_len : sizeof needs->head);
-	needs->head = head_of(b->g->prefix, b->g->prefix_len);
-	for (i = 0; i < b->count; i = end + 1) {
-		const char *run;
+		g->prefix.n < sizeof needs->head ? g->prefix.n : sizeof needs->head);
+	needs->head = head_of(g->prefix.p, g->prefix.n);
+	pairs_add(needs->pairs, g->prefix.p, g->prefix.n);
+	pairs_add(needs->pairs, g->suffix.p, g->suffix.n);
+	for (i = 0; i < g->runs; i++)
+		pairs_add(needs->pairs, g->run[i].p, g->run[i].n);
+}
 
+/* The literals between the tokens head..tail, neither of which is one. */
+static int glob_runs(struct compiler *c, const struct builder *b, size_t head, size_t tail)
+{
+	struct glob *g = b->g;
+	size_t i, end;
+
+	g->run = arena_array(c->arena, (tail - head) / 2, sizeof *g->run);
+	if (!g->run)
+		return -1;
+	g->form = head == tail ? GLOB_EXACT : GLOB_ORDER;
+	for (i = head; i < tail; i = end) {
 		end = literal_run(b, i);
-		run = literal(c->arena, b->tok, i, end, &len);
-		if (!run)
-			return pattern_no_memory(c->fault);
-		pairs_add(needs->pairs, run, len);
+		if (end > i) {
+			if (literal(c->arena, b->tok, i, end, &g->run[g->runs++]))
+				return -1;
+		} else if (b->tok[end++] != TOK_CROSS) {
+			g->form = GLOB_WALK;
+		}
 	}
 	return 0;
 }
 
 static int glob_finish(struct compiler *c, struct builder *b)
 {
-	size_t head = literal_run(b, 0), tail = b->count, best = head, best_end = head, i;
+	size_t head = literal_run(b, 0), tail = b->count;
 	struct glob *g = b->g;
 
 	while (tail > head && b->tok[tail - 1] < TOK_ANYCHAR)
 		tail--;
-	for (i = head; i < b->count; i++) {
-		size_t end = literal_run(b, i);
-
-		if (end - i > best_end - best) {
-			best = i;
-			best_end = end;
-		}
-		if (end > i)
-			i = end - 1;
-	}
 	g->slash = c->is_path;
-	g->prefix = literal(c->arena, b->tok, 0, head, &g->prefix_len);
-	g->suffix = literal(c->arena, b->tok, tail, b->count, &g->suffix_len);
-	g->must = literal(c->arena, b->tok, best, best_end, &g->must_len);
 	g->count = b->count - head;
 	g->tok = arena_array(c->arena, g->count, sizeof *g->tok);
-	if (!g->prefix || !g->suffix || !g->must || !g->tok)
+	if (!g->tok || literal(c->arena, b->tok, 0, head, &g->prefix) ||
+		literal(c->arena, b->tok, tail, b->count, &g->suffix) ||
+		glob_runs(c, b, head, tail))
 		return pattern_no_memory(c->fault);
 	if (g->count)
 		memcpy(g->tok, b->tok + head, g->count * sizeof *g->tok);
-	g->form = GLOB_WALK;
-	if (g->count == 0)
-		g->form = GLOB_EXACT;
-	else if (tail == head + 1 && b->tok[head] == TOK_CROSS)
-		g->form = GLOB_AFFIX;
-	return glob_needs(c, b);
+	glob_needs(g);
+	return 0;
 }
 
 static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
@@ -635,8 +641,8 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 		return -1;
 	*out = (struct pattern){c.is_path, c.glob[0].needs, 0, c.count, c.glob};
 	if (c.count == 1 && c.kind == PATTERN_NAME && c.glob[0].form == GLOB_EXACT &&
-		c.glob[0].prefix_len <= sizeof out->needs.head)
-		out->whole = c.glob[0].prefix_len;
+		c.glob[0].prefix.n <= sizeof out->needs.head)
+		out->whole = c.glob[0].prefix.n;
 	for (i = 1; i < c.count; i++)
 		needs_common(&out->needs, &c.glob[i].needs);
 	return 0;
@@ -728,26 +734,39 @@ static int walk(const struct glob *g, const char *s, size_t n)
 	return (now[g->count / 64] >> (g->count % 64)) & 1;
 }
 
+/* Finds the literals one behind the other, each as early as it comes: no other choice can do more. */
+static int has_runs(const struct glob *g, const char *s, size_t n)
+{
+	const char *end = s + n;
+	size_t i;
+
+	for (i = 0; i < g->runs; i++) {
+		s = memmem(s, (size_t)(end - s), g->run[i].p, g->run[i].n);
+		if (!s)
+			return 0;
+		s += g->run[i].n;
+	}
+	return 1;
+}
+
 static int glob_match(const struct glob *g, const char *s, size_t n)
 {
-	if (n < g->prefix_len || memcmp(s, g->prefix, g->prefix_len) != 0)
+	size_t prefix = g->prefix.n, suffix = g->suffix.n;
+
+	if (n < prefix || memcmp(s, g->prefix.p, prefix) != 0)
 		return 0;
 	if (g->form == GLOB_EXACT)
-		return n == g->prefix_len;
-	s += g->prefix_len;
-	n -= g->prefix_len;
-	if (n < g->suffix_len || memcmp(s + n - g->suffix_len, g->suffix, g->suffix_len) != 0)
+		return n == prefix;
+	s += prefix;
+	n -= prefix;
+	if (n < suffix || memcmp(s + n - suffix, g->suffix.p, suffix) != 0)
 		return 0;
-	if (g->form == GLOB_AFFIX)
-		return 1;
-	if (g->must_len && !memmem(s, n, g->must, g->must_len))
-		return 0;
-	return walk(g, s, n);
+	return has_runs(g, s, n - suffix) && (g->form == GLOB_ORDER || walk(g, s, n));
 }
 
 static int is_tree(const struct glob *g)
 {
-	return g->form == GLOB_AFFIX && g->suffix_len == 0;
+	return g->form == GLOB_ORDER && g->runs == 0 && g->suffix.n == 0;
 }
 
 int pattern_try(const struct pattern *p, const char *s, size_t n, const struct action_index *index,
@@ -759,7 +778,7 @@ int pattern_try(const struct pattern *p, const char *s, size_t n, const struct a
 		const struct glob *g = &p->glob[i];
 
 		if (pattern_lacks(&g->needs, index) ||
-			(g->prefix_len < literal && (!wide || is_tree(g))))
+			(g->prefix.n < literal && (!wide || is_tree(g))))
 			continue;
 		if (glob_match(g, s, n))
 			return 1;
