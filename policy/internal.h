@@ -3,6 +3,8 @@
 #ifndef POLICY_INTERNAL_H
 #define POLICY_INTERNAL_H
 
+#include <sodium.h>
+
 #include "policy/arena.h"
 #include "policy/pattern.h"
 #include "policy/policy.h"
@@ -105,7 +107,7 @@ struct policy {
 int layer_load(struct arena *a, const struct policy_doc *doc, const struct policy_facts *facts,
 	struct layer *l, struct policy_error *e);
 
-/* rule.c. text[0..n) is copied into the arena. 0, or -1 with *f (an empty text: out of memory). */
+/* rule.c. text[0..n) is copied into the arena. 0, or -1 with *f. */
 int match_parse(
 	struct arena *a, const char *text, size_t n, struct match *out, struct pattern_fault *f);
 /* `allow tool Bash {/command: "git status"}`; the caller frees out->action. */
@@ -122,6 +124,9 @@ int compose_sets(struct policy *p, struct policy_error *e);
 
 /* action.c: FNV-1a, to tell pointers apart quickly; never trusted alone. */
 uint32_t action_pointer_hash(const char *p, size_t n);
+
+/* action.c: 8 bytes, big-endian. */
+void hash_number(crypto_hash_sha256_state *h, uint64_t n);
 
 /* action.c: the canonical name and absolute form of a path as policy spells it (ws:/x, /x). 0, or
  * -1 when one does not fit or the places are unusable. */

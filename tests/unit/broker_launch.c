@@ -4,7 +4,6 @@
 #include "agentd/broker/trust.h"
 #include "tests/unit/broker_rig.h"
 
-#define ANN  1000u
 #define REPO "/home/ann/web/.agentd/policy.yaml"
 
 static const char *text(const struct plan_header *p, struct plan_str s)

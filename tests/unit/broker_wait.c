@@ -1,36 +1,12 @@
 /* Approvals that take time or are many: the timeout, an answer that lasts, ten thousand questions. */
 #include "tests/unit/broker_rig.h"
 
-#define ANN 1000u
-
-#define PUSH AUTHORIZE("1", "Bash", "{\"command\":\"git push origin main\"}")
-
-/* Says a line that will be held and takes the notification. */
-static void hold(int fd, const char *line)
-{
-	json_t *o = rig_ask(fd, line);
-
-	ck_assert_str_eq(json_string_value(json_object_get(o, "method")), "approval/pending");
-	json_decref(o);
-}
-
-static void expect(int fd, const char *decision)
-{
-	json_t *o = rig_hear(fd);
-
-	ck_assert_str_eq(rig_str(o, "result", "decision"), decision);
-	json_decref(o);
-}
-
 START_TEST(nobody_answers_and_it_is_denied)
 {
 	int fd = rig_box("web", ANN, 7, "approvals: {timeout: 1s}\n");
-	json_t *o;
 
-	hold(fd, PUSH);
-	o = rig_hear(fd);
-	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
-	json_decref(o);
+	rig_hold(fd, PUSH);
+	rig_expect(fd, "deny");
 	ck_assert_str_eq(rig_str(rig_last("decision"), "d", "by"), "timeout");
 	close(fd);
 }
@@ -62,13 +38,13 @@ START_TEST(an_approval_for_a_time_ends)
 {
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	json_decref(rig_answer(ann, "approve", rig_pending(ann), ",\"for_s\":1"));
-	expect(fd, "allow");
+	rig_expect(fd, "allow");
 	rig_say(fd, PUSH);
-	expect(fd, "allow");
+	rig_expect(fd, "allow");
 	rig_idle(1100);
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	close(ann);
 	close(fd);
 }

@@ -62,6 +62,16 @@ START_TEST(one_star_in_a_path_stops_at_a_slash)
 }
 END_TEST
 
+START_TEST(stars_that_meet_through_braces_stay_single)
+{
+	yes("ws:/{src*,lib}*", "ws:/src-a");
+	no("ws:/{src*,lib}*", "ws:/src/a");
+	no("ws:/a*{*,x}/y", "ws:/a/b/y");
+	yes("ws:/{**,a}/x", "ws:/b/c/x");
+	yes("{a*,b}*", "a/b");
+}
+END_TEST
+
 START_TEST(two_stars_in_a_path_cross_slashes)
 {
 	yes("ws:/**", "ws:/a");
@@ -165,11 +175,15 @@ static unsigned roll(unsigned n)
 	return (unsigned)(seed % n);
 }
 
+#define SEAM '\x01' /* keeps apart two stars that braces bring together */
+
 /* start: first byte of the pattern, to see what stands before. Exponential, and plain. */
 static int slow(const char *start, const char *p, const char *s, int path)
 {
 	if (*p == 0)
 		return *s == 0;
+	if (*p == SEAM)
+		return slow(start, p + 1, s, path);
 	if (*p == '*' && path && p[1] == '*' && p[2] == '/' && p > start && p[-1] == '/') {
 		if (slow(start, p + 3, s, path))
 			return 1;
@@ -204,12 +218,20 @@ static int slow(const char *start, const char *p, const char *s, int path)
 	return *p == *s && slow(start, p + 1, s + 1, path);
 }
 
+/* Appends p[0..n) to one, which has at bytes. Returns the new length. */
+static int join(char one[200], int at, const char *p, int n)
+{
+	if (at && n && one[at - 1] == '*' && *p == '*')
+		one[at++] = SEAM;
+	return at + snprintf(one + at, 200 - (size_t)at, "%.*s", n, p);
+}
+
 /* Writes out every alternative and tries each. */
 static int slow_braces(const char *pattern, const char *text, int path)
 {
 	const char *open = strchr(pattern, '{'), *p, *option;
 	char one[200];
-	int depth = 0;
+	int depth = 0, at;
 
 	if (!open)
 		return slow(pattern, pattern, text, path);
@@ -226,8 +248,9 @@ static int slow_braces(const char *pattern, const char *text, int path)
 			depth += *option == '{';
 			depth -= *option == '}';
 		}
-		snprintf(one, sizeof one, "%.*s%.*s%s", (int)(open - pattern), pattern,
-			(int)(option - from), from, p + 1);
+		at = snprintf(one, sizeof one, "%.*s", (int)(open - pattern), pattern);
+		at = join(one, at, from, (int)(option - from));
+		join(one, at, p + 1, (int)strlen(p + 1));
 		if (slow_braces(one, text, path))
 			return 1;
 	}
@@ -346,6 +369,7 @@ int main(void)
 	tcase_set_timeout(t, 20);
 	tcase_add_test(t, a_pattern_matches_the_whole_text_or_nothing);
 	tcase_add_test(t, one_star_in_a_path_stops_at_a_slash);
+	tcase_add_test(t, stars_that_meet_through_braces_stay_single);
 	tcase_add_test(t, two_stars_in_a_path_cross_slashes);
 	tcase_add_test(t, two_stars_and_a_slash_are_zero_or_more_directories);
 	tcase_add_test(t, a_star_in_a_text_matches_anything_also_slashes_and_newlines);
