@@ -51,9 +51,7 @@ static int read_text(const char *path, int optional, char **text, size_t *n, str
 	if (optional && access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	*text = io_read_file(AT_FDCWD, path, POLICY_DOC_MAX, n, e);
-	if (!*text)
-		return error_prefix(e, "%.300s", path);
-	return 0;
+	return *text ? 0 : -1;
 }
 
 int policy_docs_add(struct policy_docs *d, const char *path, enum policy_origin origin,
