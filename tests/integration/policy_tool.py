@@ -46,9 +46,12 @@ class Place:
             f.write(text)
         return path
 
-    def policy(self, *args, stdin=None, env=None):
+    def policy(self, *args, **kw):
+        return self.tool("policy", *args, **kw)
+
+    def tool(self, *args, stdin=None, env=None):
         return subprocess.run(
-            [TOOLS, "policy", *args], cwd=self.project, input=stdin, text=True, timeout=20,
+            [TOOLS, *args], cwd=self.project, input=stdin, text=True, timeout=20,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
             env={"HOME": self.home, "AGENTD_ROOT": self.root, "PATH": "/usr/bin", **(env or {})})
 
@@ -110,6 +113,23 @@ def test_usage_errors_exit_with_2():
                      ["trust", "a", "b"], ["trusted", "x"], ["explain", "not a call"]):
             r = p.policy(*args)
             assert r.returncode == 2 and r.stderr.count("\n") == 1 and not r.stdout, (args, r)
+
+
+def test_help_and_root_of_the_tool_verbs():
+    """agentctl VERB … --help is help, and a root that cannot be used is exit 2, for every verb"""
+    with Place() as p:
+        for args in (["policy", "check", "--help"], ["policy", "trust", "-h"],
+                     ["audit", "verify", "--help"], ["audit", "show", "1", "--help"],
+                     ["approve", "x", "--help"], ["deny", "x", "-h"], ["doctor", "--help"]):
+            r = p.tool(*args)
+            assert r.returncode == 0 and "usage: agentctl " + args[0] in r.stdout, (args, r)
+            assert not r.stderr, (args, r)
+        for args in (["approvals"], ["approve", "x"], ["policy", "trusted"], ["audit", "tail"],
+                     ["audit", "verify"], ["doctor"]):
+            r = p.tool("--root", "/nonexistent", *args)
+            assert r.returncode == 2 and "/nonexistent" in r.stderr, (args, r)
+        r = p.tool("policy", "explain", "--", "--help")
+        assert r.returncode == 2 and not r.stdout, r
 
 
 def test_show_lists_the_layers_of_this_place_and_what_they_come_to():
