@@ -151,6 +151,26 @@ def test_show_lists_the_layers_of_this_place_and_what_they_come_to():
         assert "#   PATH\n" in r.stdout and "SECRET_X" not in r.stdout
 
 
+def test_a_directory_below_the_top_has_the_same_policy_as_a_run():
+    """policy show, explain and trust in a subdirectory: the workspace's file, its branch, CI as a run has it"""
+    with Place() as p:
+        p.write("project/.agentd/policy.yaml", GOOD)
+        p.write("project/.git/HEAD", "ref: refs/heads/topic\n")
+        branch = p.write("branch.yaml", "policy: 1\nwhen: {branch: [topic]}\n")
+        ci = p.write("ci.yaml", "policy: 1\nwhen: {ci: true}\n")
+        p.project = p.make("project/sub")
+        r = p.policy("show", branch)
+        assert r.returncode == 0 and "project/.agentd/policy.yaml (web): 2 allow" in r.stdout, r
+        assert "branch topic" in r.stdout and "NOT USED" not in r.stdout, r
+        for value, used in (("true", True), ("false", False), ("0", False), ("", False)):
+            r = p.policy("show", ci, env={"CI": value})
+            assert ("NOT USED" not in r.stdout) == used, (value, r)
+        broker = Broker(p)
+        r = p.policy("trust")
+        assert r.returncode == 0, r
+        assert broker.calls[0][1]["path"] == os.path.realpath(p.base) + "/project/.agentd/policy.yaml"
+
+
 def test_explain_says_which_rule_of_which_layer_decides():
     """policy explain: every layer's answer, the decision, its file and line"""
     with Place() as p:
