@@ -272,7 +272,7 @@ static void kill_direct(
 	uint64_t end;
 
 	if (direct_open(&d, c, &e) < 0) {
-		note_code(rs, ctl_fail(CTL_REFUSED, "%s", ctl_safe(e.text)));
+		note_code(rs, ctl_fail(CTL_FAILED, "%s", ctl_safe(e.text)));
 		return;
 	}
 	for (int i = 0; i < n; i++)
@@ -375,7 +375,7 @@ static int take_line(struct results *rs, char *line, int whole_user)
 		return 0;
 	}
 	if (parse_killed(line, &r) < 0) {
-		note_code(rs, ctl_fail(CTL_REFUSED, "the killer answered: %s", ctl_safe(line)));
+		note_code(rs, ctl_fail(CTL_FAILED, "the killer answered: %s", ctl_safe(line)));
 		return 0;
 	}
 	r.whole_user = whole_user;
@@ -415,7 +415,7 @@ static int tell_root(const struct ctl *c, const char *target, const char *why)
 
 	if (!strchr(target, '/'))
 		snprintf(whose, sizeof whose, "%u/", getuid());
-	return ctl_fail(CTL_REFUSED,
+	return ctl_fail(CTL_FAILED,
 		"%s; root can kill without it: sudo agentctl%s%s kill --direct '%s%s'", why,
 		*root ? " --root " : "", ctl_safe(root), whose, target);
 }
@@ -552,9 +552,10 @@ const struct verb verb_kill = {
 		"Root and members of group agentd name another user's sandbox UID/NAME.\n"
 		"\n"
 		"exit codes\n"
-		"  0  everything is dead\n"
-		"  1  refused, no such sandbox, or the killer is not there\n"
-		"  3  killed, but some process is not seen dead (stuck inside the kernel)\n"
+		"  0    everything is dead\n"
+		"  1    refused, no such sandbox, or killed but not latched\n"
+		"  3    killed, but some process is not seen dead (stuck inside the kernel)\n"
+		"  125  the killer is not there, or does not answer\n"
 		"\n"
 		"examples\n"
 		"  agentctl kill web --reason 'it deletes mail'\n"
