@@ -346,8 +346,11 @@ static int ask_recorder(
 		return error_set(e, errno,
 			"cannot read the log in %s nor reach the daemon at %s; is agentd running?",
 			p->audit, p->control);
-	/* The verb first: what follows it on the connection is for the recorder. */
-	if (io_write_all(fd, line, 6) < 0 || io_write_all(fd, line + 6, (size_t)n - 6) < 0) {
+	/* The verb first: what follows it on the connection is for the recorder. A supervisor that refused
+	 * has its words in the socket already: EPIPE is not the end. */
+	if ((io_send_fds(fd, line, 6, NULL, 0, 0) < 0 ||
+		    io_send_fds(fd, line + 6, (size_t)n - 6, NULL, 0, 0) < 0) &&
+		errno != EPIPE) {
 		error_set(e, errno, "cannot ask the recorder");
 		close(fd);
 		return -1;

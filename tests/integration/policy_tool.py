@@ -132,6 +132,31 @@ def test_help_and_root_of_the_tool_verbs():
         assert r.returncode == 2 and not r.stdout, r
 
 
+def test_a_refusal_that_comes_before_the_question_is_read():
+    """A supervisor that refuses a connection and closes it is heard, whatever was written meanwhile"""
+    with Place() as p:
+        os.makedirs(p.root + "/run/agentd")
+        servers = []
+        for name in ("control.sock", "kill.sock"):
+            servers.append(socket.socket(socket.AF_UNIX))
+            servers[-1].bind(p.root + "/run/agentd/" + name)
+            servers[-1].listen()
+
+        def refuse():
+            while True:
+                conn, _ = servers[0].accept()
+                conn.send(b"ERR too many connections\n")
+                conn.close()
+        threading.Thread(target=refuse, daemon=True).start()
+        for args, code in ((["audit", "tail"], 3), (["audit", "show", "1"], 3), (["doctor"], 1),
+                           (["approvals"], 1), (["policy", "trusted"], 1)):
+            for _ in range(10):
+                r = p.tool(*args)
+                assert r.returncode == code, (args, r)
+                assert (r.stdout + r.stderr).count("too many connections") >= 1, (args, r)
+        assert "recorder: cannot be asked: too many" in p.tool("doctor").stdout
+
+
 def test_show_lists_the_layers_of_this_place_and_what_they_come_to():
     """policy show: all layers of this place, composed by strictest wins"""
     with Place() as p:
