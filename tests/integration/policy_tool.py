@@ -133,7 +133,7 @@ def test_help_and_root_of_the_tool_verbs():
 
 
 def test_a_refusal_that_comes_before_the_question_is_read():
-    """A supervisor that refuses a connection and closes it is heard, whatever was written meanwhile"""
+    """A supervisor that refuses a connection and closes it is heard, whatever was written"""
     with Place() as p:
         os.makedirs(p.root + "/run/agentd")
         servers = []
@@ -177,7 +177,7 @@ def test_show_lists_the_layers_of_this_place_and_what_they_come_to():
 
 
 def test_a_directory_below_the_top_has_the_same_policy_as_a_run():
-    """policy show, explain and trust in a subdirectory: the workspace's file, its branch, CI as a run has it"""
+    """policy show and trust in a subdirectory: the workspace's file, branch and CI, as in a run"""
     with Place() as p:
         p.write("project/.agentd/policy.yaml", GOOD)
         p.write("project/.git/HEAD", "ref: refs/heads/topic\n")
@@ -193,7 +193,8 @@ def test_a_directory_below_the_top_has_the_same_policy_as_a_run():
         broker = Broker(p)
         r = p.policy("trust")
         assert r.returncode == 0, r
-        assert broker.calls[0][1]["path"] == os.path.realpath(p.base) + "/project/.agentd/policy.yaml"
+        top = os.path.realpath(p.base) + "/project"
+        assert broker.calls[0][1]["path"] == top + "/.agentd/policy.yaml"
 
 
 def test_explain_says_which_rule_of_which_layer_decides():
