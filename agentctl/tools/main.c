@@ -73,17 +73,24 @@ static int take_common(int argc, char **argv, int *help)
 	return n;
 }
 
-/* A root that cannot be used is a wrong command line, whatever the verb. */
+/* A root that cannot be used is a wrong command line, whatever the verb; and what could not be printed
+ * is no success. */
 static int run(int (*verb)(int argc, char **argv), int argc, char **argv)
 {
 	struct paths p;
 	struct error e;
+	int code;
 
 	if (paths_init(&p, NULL, &e) < 0) {
 		(void)tool_fail(argv[0], &e);
 		return TOOL_USAGE;
 	}
-	return verb(argc, argv);
+	code = verb(argc, argv);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == TOOL_OK) {
+		error_set(&e, 0, "its output could not be written");
+		return tool_fail(argv[0], &e);
+	}
+	return code;
 }
 
 int main(int argc, char **argv)

@@ -132,6 +132,14 @@ def test_help_and_root_of_the_tool_verbs():
         assert r.returncode == 2 and not r.stdout, r
 
 
+def test_output_that_cannot_be_written_is_no_success():
+    """A full disk under the output of a verb is exit 1 and said"""
+    with Place() as p, open("/dev/full", "wb") as full:
+        r = subprocess.run([TOOLS, "--root", p.root, "policy", "builtin"], stdout=full,
+                           stderr=subprocess.PIPE, text=True, timeout=20, check=False)
+        assert r.returncode == 1 and "could not be written" in r.stderr, r
+
+
 def test_a_refusal_that_comes_before_the_question_is_read():
     """A supervisor that refuses a connection and closes it is heard, whatever was written"""
     with Place() as p:
