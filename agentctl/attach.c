@@ -48,7 +48,9 @@ const struct verb verb_attach = {
 		"Leave it again with ctrl-\\ d (ctrl-\\ twice sends one ctrl-\\), or with what\n"
 		"--detach-keys says: keys separated by commas, such as ctrl-a,d; `none`: no way.\n"
 		"\n"
-		"exit codes: the command's own when it ends, 0 when you leave\n"
+		"exit codes: the command's own when it ends, 0 when you leave; 1 no such sandbox "
+		"(or no\n"
+		"terminal in it), 2 the command line is wrong, 125 agentd failed\n"
 		"\n"
 		"example\n"
 		"  agentctl attach web\n",

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -151,6 +152,32 @@ int ctl_is_err(const char *line)
 		return 0;
 	ctl_fail(CTL_REFUSED, "%s", ctl_safe(line + 4));
 	return 1;
+}
+
+int ctl_order(const struct ctl *c, const char *verb, const char *target, unsigned long *count)
+{
+	static struct ctl_lines l;
+	char request[128], *line;
+	struct error e;
+	int r;
+	cleanup_close int fd = -1;
+
+	snprintf(request, sizeof request, "%s %s\n", verb, target);
+	fd = ctl_ask(c, c->paths.control, request, &l, &e);
+	if (fd < 0)
+		return ctl_error(&e);
+	r = ctl_read_line(&l, &line, &e);
+	if (r < 0)
+		return ctl_error(&e);
+	if (r == 0)
+		return ctl_fail(CTL_FAILED, "agentd closed the connection without an answer");
+	if (ctl_is_err(line))
+		return CTL_REFUSED;
+	if (strncmp(line, count ? "OK " : "OK", count ? 3 : 2) != 0)
+		return ctl_fail(CTL_FAILED, "agentd answered: %s", ctl_safe(line));
+	if (count)
+		*count = strtoul(line + 3, NULL, 10);
+	return CTL_OK;
 }
 
 int ctl_option(int argc, char **argv, int *i, const char *name, char **value)

@@ -1,35 +1,8 @@
 /* agentctl freeze and thaw: stop every process of a sandbox where it is, and let it go on. Called by
  * main.c; the supervisor does it and records who asked. */
 #include <stdio.h>
-#include <string.h>
 
 #include "agentctl/verbs.h"
-#include "common/cleanup.h"
-
-/* Sends "VERB NAME", expects "OK". An exit code. */
-static int order(const struct ctl *c, const char *verb, const char *name)
-{
-	static struct ctl_lines l;
-	char request[128], *line;
-	struct error e;
-	int r;
-	cleanup_close int fd = -1;
-
-	snprintf(request, sizeof request, "%s %s\n", verb, name);
-	fd = ctl_ask(c, c->paths.control, request, &l, &e);
-	if (fd < 0)
-		return ctl_error(&e);
-	r = ctl_read_line(&l, &line, &e);
-	if (r < 0)
-		return ctl_error(&e);
-	if (r == 0)
-		return ctl_fail(CTL_FAILED, "agentd closed the connection without an answer");
-	if (ctl_is_err(line))
-		return CTL_REFUSED;
-	if (strncmp(line, "OK", 2) != 0)
-		return ctl_fail(CTL_FAILED, "agentd answered: %s", ctl_safe(line));
-	return CTL_OK;
-}
 
 /* Gives the order for each name; goes on after a failure. The first exit code that is not 0. */
 static int order_all(
@@ -46,7 +19,7 @@ static int order_all(
 			return CTL_USAGE;
 	}
 	for (int i = 1; i < argc; i++) {
-		int r = order(c, verb, argv[i]);
+		int r = ctl_order(c, verb, argv[i], NULL);
 
 		if (r == CTL_OK && v == &verb_freeze)
 			printf("%s is frozen; go on with: agentctl thaw %s\n", argv[i], argv[i]);

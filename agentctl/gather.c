@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agentctl/gitconfig.h"
+#include "agentctl/place.h"
 #include "agentctl/toolchains.h"
 #include "agentctl/verbs.h"
 #include "common/cleanup.h"
@@ -71,33 +72,6 @@ static int find_user(struct whereabouts *w, struct error *e)
 	if (!realpath(w->home, w->real_home))
 		memcpy(w->real_home, w->home, strlen(w->home) + 1);
 	return 0;
-}
-
-static int has_mark(const char *dir, const char *mark)
-{
-	char p[PATH_MAX + 16];
-
-	snprintf(p, sizeof p, "%s/%s", dir, mark);
-	return access(p, F_OK) == 0;
-}
-
-void workspace_find(const char *cwd, const char *home, char out[PATH_MAX])
-{
-	char dir[PATH_MAX];
-	char *slash;
-
-	snprintf(dir, sizeof dir, "%s", cwd);
-	while (!path_inside(home, dir)) {
-		if (has_mark(dir, ".git") || has_mark(dir, ".agentd")) {
-			memcpy(out, dir, strlen(dir) + 1);
-			return;
-		}
-		slash = strrchr(dir, '/');
-		if (!slash || slash == dir)
-			break;
-		*slash = 0;
-	}
-	snprintf(out, PATH_MAX, "%s", cwd);
 }
 
 /* Directories of the home whose content is keys. */
@@ -246,57 +220,6 @@ static void put_toolchains(
 		request_put_str(r, REQ_TOOLCHAIN, t.list[i]);
 }
 
-int branch_of(const char *head, char *out, size_t cap)
-{
-	static const char mark[] = "ref: refs/heads/";
-	size_t n;
-
-	if (strncmp(head, mark, sizeof mark - 1) != 0)
-		return -1;
-	head += sizeof mark - 1;
-	n = strcspn(head, "\r\n");
-	if (n == 0 || n >= cap)
-		return -1;
-	memcpy(out, head, n);
-	out[n] = 0;
-	return 0;
-}
-
-/* Reads WORKSPACE/.git/HEAD, also where .git is the file of a linked worktree. */
-static int read_head(const char *workspace, char *buf, size_t cap)
-{
-	char path[PATH_MAX + 64], dir[PATH_MAX];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/.git/HEAD", workspace);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 && errno == ENOTDIR) {
-		snprintf(path, sizeof path, "%s/.git", workspace);
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		n = fd < 0 ? -1 : read(fd, dir, sizeof dir - 1);
-		if (fd >= 0)
-			close(fd);
-		if (n < 8 || memcmp(dir, "gitdir: ", 8) != 0)
-			return -1;
-		dir[n] = 0;
-		dir[strcspn(dir, "\r\n")] = 0;
-		if (dir[8] == '/')
-			snprintf(path, sizeof path, "%s/HEAD", dir + 8);
-		else
-			snprintf(path, sizeof path, "%s/%.2048s/HEAD", workspace, dir + 8);
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	}
-	if (fd < 0)
-		return -1;
-	n = read(fd, buf, cap - 1);
-	close(fd);
-	if (n < 0)
-		return -1;
-	buf[n] = 0;
-	return 0;
-}
-
 static void put_fact(struct request_writer *r, const char *key, const char *value)
 {
 	char fact[512];
@@ -307,16 +230,13 @@ static void put_fact(struct request_writer *r, const char *key, const char *valu
 
 static void put_facts(struct request_writer *r, const struct whereabouts *w)
 {
-	const char *ci = getenv("CI");
-	char head[512], branch[256];
+	char branch[256];
 	struct utsname u;
 
 	if (uname(&u) == 0)
 		put_fact(r, "host", u.nodename);
-	put_fact(r, "ci",
-		ci && *ci && strcmp(ci, "0") != 0 && strcmp(ci, "false") != 0 ? "true" : "false");
-	if (read_head(w->workspace, head, sizeof head) == 0 &&
-		branch_of(head, branch, sizeof branch) == 0)
+	put_fact(r, "ci", in_ci() ? "true" : "false");
+	if (branch_find(w->workspace, branch, sizeof branch) == 0)
 		put_fact(r, "branch", branch);
 }
 

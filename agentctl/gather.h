@@ -36,13 +36,6 @@ int gather_place(struct whereabouts *w, const struct run_options *o, struct erro
 /* 0, or -1 with *e saying why dir is not fit to be a workspace, and the cure. */
 int workspace_check(const char *dir, const char *home, struct error *e);
 
-/* The nearest directory from cwd up that has .git or .agentd, not counting home and what is above it;
- * cwd when there is none. Copies it to out. */
-void workspace_find(const char *cwd, const char *home, char out[PATH_MAX]);
-
-/* The name of the branch in the text of a .git/HEAD. 0, or -1: none (a detached head). */
-int branch_of(const char *head, char *out, size_t cap);
-
 /* The agent kind of a command that is known by its name, "" for others. */
 const char *agent_of(const char *command);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "agentctl/toolchains.h"
+#include "agentctl/place.h"
 #include "common/cleanup.h"
 #include "common/io.h"
 

@@ -272,7 +272,7 @@ static void kill_direct(
 	uint64_t end;
 
 	if (direct_open(&d, c, &e) < 0) {
-		note_code(rs, ctl_fail(CTL_REFUSED, "%s", ctl_safe(e.text)));
+		note_code(rs, ctl_fail(CTL_FAILED, "%s", ctl_safe(e.text)));
 		return;
 	}
 	for (int i = 0; i < n; i++)
@@ -375,7 +375,7 @@ static int take_line(struct results *rs, char *line, int whole_user)
 		return 0;
 	}
 	if (parse_killed(line, &r) < 0) {
-		note_code(rs, ctl_fail(CTL_REFUSED, "the killer answered: %s", ctl_safe(line)));
+		note_code(rs, ctl_fail(CTL_FAILED, "the killer answered: %s", ctl_safe(line)));
 		return 0;
 	}
 	r.whole_user = whole_user;
@@ -407,7 +407,20 @@ static int take_answer(struct results *rs, int fd, int whole_user)
 	}
 }
 
-/* Root does without the killer; anybody else is told what root can do. */
+/* Anybody but root is told what root can do. */
+static int tell_root(const struct ctl *c, const char *target, const char *why)
+{
+	const char *root = c->paths.root;
+	char whose[16] = "";
+
+	if (!strchr(target, '/'))
+		snprintf(whose, sizeof whose, "%u/", getuid());
+	return ctl_fail(CTL_FAILED,
+		"%s; root can kill without it: sudo agentctl%s%s kill --direct '%s%s'", why,
+		*root ? " --root " : "", ctl_safe(root), whose, target);
+}
+
+/* Root does without the killer. */
 static void without_killer(
 	const struct ctl *c, struct results *rs, char *target, const char *reason, const char *why)
 {
@@ -415,10 +428,7 @@ static void without_killer(
 		ctl_fail(0, "%s: killing directly", why);
 		kill_direct(c, rs, &target, 1, reason);
 	} else {
-		note_code(rs, ctl_fail(CTL_REFUSED,
-				      "%s; root can kill without it: sudo agentctl kill "
-				      "--direct %u/%s",
-				      why, getuid(), strcmp(target, "*") ? target : "\\*"));
+		note_code(rs, tell_root(c, target, why));
 	}
 }
 
@@ -542,9 +552,10 @@ const struct verb verb_kill = {
 		"Root and members of group agentd name another user's sandbox UID/NAME.\n"
 		"\n"
 		"exit codes\n"
-		"  0  everything is dead\n"
-		"  1  refused, no such sandbox, or the killer is not there\n"
-		"  3  killed, but some process is not seen dead (stuck inside the kernel)\n"
+		"  0    everything is dead\n"
+		"  1    refused, no such sandbox, or killed but not latched\n"
+		"  3    killed, but some process is not seen dead (stuck inside the kernel)\n"
+		"  125  the killer is not there, or does not answer\n"
 		"\n"
 		"examples\n"
 		"  agentctl kill web --reason 'it deletes mail'\n"
@@ -679,36 +690,10 @@ const struct verb verb_latches = {
 
 /* ---- unlatch ---- */
 
-/* An exit code; *removed is added to. */
-static int unlatch(const struct ctl *c, const char *target, unsigned long *removed)
-{
-	static struct ctl_lines l;
-	char request[128], *line;
-	struct error e;
-	int r;
-	cleanup_close int fd = -1;
-
-	snprintf(request, sizeof request, "UNLATCH %s\n", target);
-	fd = ctl_ask(c, c->paths.control, request, &l, &e);
-	if (fd < 0)
-		return ctl_error(&e);
-	r = ctl_read_line(&l, &line, &e);
-	if (r < 0)
-		return ctl_error(&e);
-	if (r == 0)
-		return ctl_fail(CTL_FAILED, "agentd closed the connection without an answer");
-	if (ctl_is_err(line))
-		return CTL_REFUSED;
-	if (strncmp(line, "OK ", 3) != 0)
-		return ctl_fail(CTL_FAILED, "agentd answered: %s", ctl_safe(line));
-	*removed += strtoul(line + 3, NULL, 10);
-	return CTL_OK;
-}
-
 static int unlatch_name(const struct ctl *c, const char *name)
 {
 	unsigned long removed = 0;
-	int r = unlatch(c, name, &removed);
+	int r = ctl_order(c, "UNLATCH", name, &removed);
 
 	if (r != CTL_OK)
 		return r;
@@ -724,7 +709,7 @@ static int unlatch_all(const struct ctl *c)
 {
 	unsigned long removed = 0;
 	/* Everyone's at once, also what a full table set for all. */
-	int r = unlatch(c, geteuid() == 0 ? "*/*" : "*", &removed);
+	int r = ctl_order(c, "UNLATCH", geteuid() == 0 ? everyone : everything, &removed);
 
 	if (r == CTL_OK)
 		printf("removed %lu latch%s\n", removed, removed == 1 ? "" : "es");

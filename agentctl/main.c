@@ -53,6 +53,7 @@ static const char help_tail[] =
 	"  0        it worked\n"
 	"  1        refused, or there is no such thing; the reason is on stderr\n"
 	"  2        the command line is wrong; for hook: the action is denied\n"
+	"  3, 4, 5  of kill, audit and policy: see their help\n"
 	"  125      agentd failed or is not running\n"
 	"  run and attach pass the exit code of the agent's command on: 126 when it could not be\n"
 	"  executed, 127 when it was not found, 128+N when signal N ended it (137: killed)\n"
@@ -224,7 +225,7 @@ static int help(const struct ctl *c, int argc, char **argv)
 		return print_verb(v);
 	if (is_tool_verb(argv[1]))
 		return run_tools(c, 2, args);
-	if (strcmp(argv[1], "help") == 0)
+	if (strcmp(argv[1], "help") == 0 || argv[1][0] == '-')
 		return print_verbs();
 	return unknown_verb(argv[1]);
 }

@@ -96,6 +96,8 @@ int outcome_report(const struct outcome *o, const char *name)
 			"%s\n",
 			name, *o->text ? ctl_safe(o->text) : "another attach", name);
 		return CTL_OK;
+	case OUTCOME_REFUSED:
+		return ctl_fail(CTL_REFUSED, "%s", ctl_safe(o->text));
 	case OUTCOME_LOST:
 	case OUTCOME_NONE:
 		break;

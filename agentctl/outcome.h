@@ -10,12 +10,13 @@ enum outcome_kind {
 	OUTCOME_DETACHED, /* the person left, the sandbox goes on */
 	OUTCOME_TAKEN, /* another attach took the terminal */
 	OUTCOME_LOST, /* agentd is gone */
+	OUTCOME_REFUSED, /* agentd said no */
 };
 
 struct outcome {
 	enum outcome_kind kind;
 	int code; /* exit code of the process for EXIT and END */
-	char text[512]; /* untrusted: why, for END, TAKEN and LOST */
+	char text[512]; /* untrusted: why, for END, TAKEN, LOST and REFUSED */
 };
 
 /* Reads a line of the supervisor's: "EXIT 3", "END 137 killed by …". 1 when it was one of them. */

@@ -9,6 +9,7 @@
 #include "agentctl/verbs.h"
 #include "common/cleanup.h"
 #include "common/escape.h"
+#include "common/utf8.h"
 
 enum field { F_NAME, F_UID, F_AGENT, F_STATE, F_PID, F_STARTED, F_SESSION, F_WORKSPACE, F_COUNT };
 

@@ -389,7 +389,7 @@ static int first_attach(struct join *j)
 			return -1;
 		}
 	}
-	j->o->kind = OUTCOME_LOST;
+	j->o->kind = refused && !j->control ? OUTCOME_REFUSED : OUTCOME_LOST;
 	snprintf(j->o->text, sizeof j->o->text, "cannot attach to %s: %.400s", j->name, e.text);
 	return -1;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agentctl/place.h"
 #include "common/cleanup.h"
 
 #define PATH_ENTRIES_MAX 64
@@ -31,17 +32,6 @@ static const char *const manager_dirs[] = {
 /* Programs that links in ~/.local/bin and the like point into. */
 static const char *const companions[] = {
 	"lib", "share/pipx/venvs", "share/uv/tools", "share/uv/python"};
-
-int path_inside(const char *p, const char *dir)
-{
-	if (dir[0] == '/' && !dir[1])
-		return 1;
-	while (*dir && *p == *dir) {
-		p++;
-		dir++;
-	}
-	return !*dir && (!*p || *p == '/');
-}
 
 int path_clean(const char *in, char *out, size_t cap)
 {

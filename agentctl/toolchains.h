@@ -26,7 +26,4 @@ void toolchains_find(struct toolchains *t, const char *path, const char *command
  * has a ".." or does not fit. */
 int path_clean(const char *in, char *out, size_t cap);
 
-/* 1 when p is dir or lies below it; both canonical. */
-int path_inside(const char *p, const char *dir);
-
 #endif

@@ -66,6 +66,10 @@ int ctl_read_line(struct ctl_lines *l, char **line, struct error *e);
 int ctl_ask(const struct ctl *c, const char *socket_path, const char *request, struct ctl_lines *l,
 	struct error *e);
 
+/* Sends "VERB TARGET" to control.sock and expects "OK", with count not NULL "OK N". Reports what went
+ * wrong. An exit code. */
+int ctl_order(const struct ctl *c, const char *verb, const char *target, unsigned long *count);
+
 /* Prints the error of a failed ctl_ask/ctl_connect/ctl_read_line. Returns CTL_FAILED. */
 int ctl_error(const struct error *e);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "audit/b64.h"
-#include "common/escape.h"
+#include "common/utf8.h"
 
 #define DASH "\xe2\x80\x94 " /* U+2014 and a space start a signature line */
 

@@ -43,8 +43,8 @@ static const struct kind {
 	{"role", RECORD_FROM_BROKER | ESSENTIAL},
 	{"seal", RECORD_FROM_RECORDER},
 	{"session.end", RECORD_FROM_BROKER | ESSENTIAL},
-	{"session.resume", RECORD_FROM_BROKER}, /* begins an epoch, see common/msg.h */
-	{"session.resume", RECORD_FROM_BROKER},
+	/* Begins an epoch, see common/msg.h; it must not keep the kill or the end behind it out. */
+	{"session.resume", RECORD_FROM_BROKER | ESSENTIAL},
 	{"session.start", RECORD_FROM_BROKER},
 	{"shard", 0},
 	{"stop", RECORD_FROM_RECORDER | ESSENTIAL},

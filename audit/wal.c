@@ -263,6 +263,7 @@ struct wal_scan *wal_scan_open(
 {
 	struct wal_scan *s;
 	const unsigned char *h;
+	struct stat st;
 	char path[40];
 	int fd;
 
@@ -270,6 +271,11 @@ struct wal_scan *wal_scan_open(
 	fd = dir_open_file(logdir, path, O_RDONLY, e);
 	if (fd < 0)
 		return NULL;
+	if (fstat(fd, &st) < 0 || st.st_size > WAL_SEGMENT_MAX) {
+		close(fd);
+		fault_set(e, EBADMSG, "%s is larger than any segment", path);
+		return NULL;
+	}
 	s = malloc(sizeof *s);
 	if (!s) {
 		close(fd);

@@ -28,7 +28,7 @@
 #define WAL_HEADER        64u
 #define WAL_FRAME         24u
 #define WAL_SEGMENT_BYTES (32u << 20)
-#define WAL_SEGMENT_MAX   (256u << 20)
+#define WAL_SEGMENT_MAX   (256u << 20) /* one that is larger is not read */
 #define WAL_SEGMENTS_MAX  4096u
 
 struct wal_ops { /* the two calls that tests make fail */

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/escape_ranges.h"
+#include "common/utf8.h"
 
 #define MARKS_MAX 4 /* combining marks on one character; more of them paint over other lines */
 
@@ -28,52 +29,6 @@ static int in_ranges(const struct range *r, size_t n, unsigned cp)
 static int is_mark(unsigned cp)
 {
 	return cp >= 0x300 && in_ranges(mark_ranges, ARRAY_LEN(mark_ranges), cp);
-}
-
-/* Length of the sequence that a lead byte starts, and the smallest code point that may be written
- * with it (RFC 3629, section 3: no overlong forms). */
-static size_t sequence_length(unsigned char lead, unsigned *least)
-{
-	if (lead >= 0xc2 && lead <= 0xdf) {
-		*least = 0x80;
-		return 2;
-	}
-	if (lead >= 0xe0 && lead <= 0xef) {
-		*least = 0x800;
-		return 3;
-	}
-	if (lead >= 0xf0 && lead <= 0xf4) {
-		*least = 0x10000;
-		return 4;
-	}
-	return 0;
-}
-
-size_t utf8_decode(const char *s, size_t n, unsigned *cp)
-{
-	const unsigned char *u = (const unsigned char *)s;
-	unsigned least = 0, v;
-	size_t len;
-
-	if (n == 0)
-		return 0;
-	if (u[0] < 0x80) {
-		*cp = u[0];
-		return 1;
-	}
-	len = sequence_length(u[0], &least);
-	if (len == 0 || len > n)
-		return 0;
-	v = u[0] & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-		v = v << 6 | (u[i] & 0x3fu);
-	}
-	if (v < least || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff))
-		return 0;
-	*cp = v;
-	return len;
 }
 
 static char hex_digit(unsigned v)

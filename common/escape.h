@@ -29,8 +29,4 @@ int escape_unsafe(unsigned cp);
  * emoji, 0 for combining marks. */
 size_t escape_width(const char *s);
 
-/* Decodes one character of well-formed UTF-8 (RFC 3629) from the n bytes at s. Returns its length and
- * sets *cp, or 0 when the bytes are not well-formed (or n is 0). */
-size_t utf8_decode(const char *s, size_t n, unsigned *cp);
-
 #endif

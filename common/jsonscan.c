@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "common/escape.h"
+#include "common/utf8.h"
 
 struct scan {
 	const char *p, *end;
@@ -246,30 +246,6 @@ static size_t unicode_escape(const char *p, size_t n, unsigned *cp)
 	return 12;
 }
 
-static size_t encode(char out[4], unsigned cp)
-{
-	if (cp < 0x80) {
-		out[0] = (char)cp;
-		return 1;
-	}
-	if (cp < 0x800) {
-		out[0] = (char)(0xc0 | cp >> 6);
-		out[1] = (char)(0x80 | (cp & 0x3f));
-		return 2;
-	}
-	if (cp < 0x10000) {
-		out[0] = (char)(0xe0 | cp >> 12);
-		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (cp & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | cp >> 18);
-	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (cp & 0x3f));
-	return 4;
-}
-
 static char short_escape(char c)
 {
 	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
@@ -297,7 +273,7 @@ static size_t next_char(const char *p, size_t n, char out[4], size_t *k)
 	}
 	used = unicode_escape(p, n, &cp);
 	if (used)
-		*k = encode(out, cp);
+		*k = utf8_encode(out, cp);
 	return used;
 }
 

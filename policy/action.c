@@ -3,11 +3,11 @@
  * deciding is comparing. */
 #include "policy/action.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/cleanup.h"
 #include "policy/arena.h"
 #include "policy/internal.h"
 #include "policy/kinds/file.h"
@@ -41,8 +41,28 @@ static int not_canonical(struct error *e, const char *what)
 
 /* ---- paths ---- */
 
-/* Appends the components of p[0..n) to out (which holds a canonical path, "" for the root). */
-static size_t append_components(char *out, size_t at, const char *p, size_t n)
+/* 1 when the last component of p[0..n), which begins at its slash at, is a link whose target depends
+ * on who looks: no rule may allow a path through it by name, and `..` behind it leads elsewhere. */
+static int is_magic(const char *p, size_t at, size_t n)
+{
+	static const char *const magic[] = {"/root", "/cwd", "/fd", "/exe", "/map_files", "/task"};
+	static const char *const devices[] = {"/fd", "/stdin", "/stdout", "/stderr"};
+	int dev = at == 4 && memcmp(p, "/dev", 4) == 0;
+	const char *const *names = dev ? devices : magic;
+	size_t i, count = dev ? ARRAY_LEN(devices) : ARRAY_LEN(magic);
+
+	if (!dev && (at < 6 || memcmp(p, "/proc/", 6) != 0))
+		return 0;
+	for (i = 0; i < count; i++) {
+		if (n - at == strlen(names[i]) && memcmp(p + at, names[i], n - at) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Appends the components of p[0..n) to out (which holds a canonical path, "" for the root). Sets
+ * *unknown when the way leads through a magic link. */
+static size_t append_components(char *out, size_t at, const char *p, size_t n, int *unknown)
 {
 	size_t i = 0;
 
@@ -61,9 +81,11 @@ static size_t append_components(char *out, size_t at, const char *p, size_t n)
 				;
 			continue;
 		}
-		out[at++] = '/';
-		memcpy(out + at, p + start, len);
-		at += len;
+		out[at] = '/';
+		memcpy(out + at + 1, p + start, len);
+		if (is_magic(out, at, at + 1 + len))
+			*unknown = 1;
+		at += 1 + len;
 	}
 	return at;
 }
@@ -84,34 +106,6 @@ static const struct root *root_of(const struct mapper *m, const char *p, size_t 
 			best = &m->root[i];
 	}
 	return best;
-}
-
-/* Paths whose file depends on who looks: no rule may allow them by name. */
-static int is_magic(const char *p, size_t n)
-{
-	static const char *const magic[] = {"/root", "/cwd", "/fd", "/exe", "/map_files", "/task"};
-	static const char *const devices[] = {
-		"/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"};
-	size_t i, k;
-
-	for (k = 0; k < sizeof devices / sizeof *devices; k++) {
-		size_t len = strlen(devices[k]);
-
-		if (n >= len && memcmp(p, devices[k], len) == 0 && (n == len || p[len] == '/'))
-			return 1;
-	}
-	if (n < 6 || memcmp(p, "/proc/", 6) != 0)
-		return 0;
-	for (i = 6; i < n; i++) {
-		for (k = 0; p[i] == '/' && k < sizeof magic / sizeof *magic; k++) {
-			size_t len = strlen(magic[k]);
-
-			if (n - i >= len && memcmp(p + i, magic[k], len) == 0 &&
-				(n - i == len || p[i + len] == '/'))
-				return 1;
-		}
-	}
-	return 0;
 }
 
 /* prefix + rest; "ws:" + "" is "ws:/". */
@@ -139,8 +133,6 @@ static int names_of(struct mapper *m, struct action_value *v, struct action_name
 	const struct root *own = root_of(m, p, n);
 	size_t i;
 
-	if (is_magic(p, n))
-		v->path_unknown = 1;
 	if (!own)
 		return name_add(m, v, names, "", p, n, way, 0);
 	if (name_add(m, v, names, own->name, p + own->len, n - own->len, way, 0))
@@ -167,7 +159,7 @@ static int resolve(struct mapper *m, struct action_value *v, struct action_name 
 	if (!s)
 		return -1;
 	memcpy(s, base, base_len);
-	len = append_components(s, base_len, p, n);
+	len = append_components(s, base_len, p, n, &v->path_unknown);
 	return names_of(m, v, names, s, len, way);
 }
 
@@ -238,6 +230,7 @@ static int value_names(struct mapper *m, struct action_value *v)
 static int place(struct mapper *m, const char *path, const char **out, size_t *len, struct error *e)
 {
 	size_t n = path ? strlen(path) : 0;
+	int unknown = 0;
 	char *s;
 
 	if (n == 0 || n > ACTION_PLACE_MAX || path[0] != '/' || !utf8_ok(path, n))
@@ -245,7 +238,9 @@ static int place(struct mapper *m, const char *path, const char **out, size_t *l
 	s = arena_alloc(m->arena, n + 2);
 	if (!s)
 		return error_set(e, 0, "out of memory");
-	*len = append_components(s, 0, path, n);
+	*len = append_components(s, 0, path, n, &unknown);
+	if (unknown)
+		return not_canonical(e, "a root or working directory behind a link of /proc");
 	s[*len] = 0;
 	*out = s;
 	return 0;
@@ -399,7 +394,7 @@ static int check_unique(const struct action_value *v, size_t n, struct error *e)
 	return 0;
 }
 
-static void hash_number(crypto_hash_sha256_state *h, uint64_t n)
+void hash_number(crypto_hash_sha256_state *h, uint64_t n)
 {
 	unsigned char b[8];
 	int i;
@@ -590,7 +585,7 @@ static int file_words(struct action_box *box, const struct action_places *places
 		return error_set(e, 0, "out of memory");
 	if (mapper_init(&m, places, e))
 		return -1;
-	len = append_components(canonical, 0, path, n);
+	len = append_components(canonical, 0, path, n, &v.path_unknown);
 	if (len != (n == 1 ? 0 : n))
 		return not_canonical(e, "a path with //, /./ or /../ in it");
 	if (names_of(&m, &v, names, canonical, len, 0))
@@ -695,6 +690,7 @@ static int place_name_in(struct mapper *m, const char *path, char *name, size_t 
 	char s[2 * ACTION_PLACE_MAX + 2];
 	size_t n = strlen(path), skip = path_root(path, n), len = 0, i;
 	const struct root *own;
+	int unknown;
 
 	if (skip == 0 || n > ACTION_PLACE_MAX)
 		return -1;
@@ -704,7 +700,7 @@ static int place_name_in(struct mapper *m, const char *path, char *name, size_t 
 			memcpy(s, m->root[i].path, len);
 		}
 	}
-	len = append_components(s, len, path + skip, n - skip);
+	len = append_components(s, len, path + skip, n - skip, &unknown);
 	own = root_of(m, s, len);
 	if (put(absolute, absolute_cap, "", s, len))
 		return -1;

@@ -208,7 +208,15 @@ static int covers(const char *a, const char *b)
 	return a[n - 1] == '/' || b[n] == 0 || b[n] == '/';
 }
 
-/* What one layer says about a path: its innermost mount that has it. */
+static int says_more(const struct placed *a, const struct placed *b)
+{
+	size_t n = strlen(a->out.name), m = strlen(b->out.name);
+
+	return n == m ? a->mount->mode > b->mount->mode : n > m;
+}
+
+/* What one layer says about a path: its innermost mount that has it; the strictest when the layer has
+ * two spellings of one path. */
 static const struct placed *layer_mount(
 	const struct placed *m, size_t n, const struct layer *l, const char *name)
 {
@@ -217,7 +225,7 @@ static const struct placed *layer_mount(
 
 	for (i = 0; i < n; i++) {
 		if (m[i].layer == l && covers(m[i].out.name, name) &&
-			(!best || strlen(m[i].out.name) > strlen(best->out.name)))
+			(!best || says_more(&m[i], best)))
 			best = &m[i];
 	}
 	return best;

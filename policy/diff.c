@@ -382,7 +382,7 @@ __attribute__((format(printf, 4, 5))) static int setting(
 	struct policy_diff *d, int wider, const char *what, const char *fmt, ...)
 {
 	struct diff_setting *grown = reallocarray(d->setting, d->settings + 1, sizeof *grown);
-	char both_texts[200];
+	char both_texts[2 * sizeof grown->was];
 	va_list ap;
 	char *tab;
 
@@ -398,20 +398,20 @@ __attribute__((format(printf, 4, 5))) static int setting(
 	tab = strchr(both_texts, '\t');
 	if (tab) {
 		*tab = 0;
-		snprintf(grown->now, sizeof grown->now, "%s", tab + 1);
+		snprintf(grown->now, sizeof grown->now, "%.95s", tab + 1);
 	}
-	snprintf(grown->was, sizeof grown->was, "%s", both_texts);
+	snprintf(grown->was, sizeof grown->was, "%.95s", both_texts);
 	if (wider > 0)
 		d->wider = 1;
 	return 0;
 }
 
 /* Text of a number; 0: no limit. */
-static const char *limit_text(char out[32], const struct policy_limit *l)
+static const char *limit_text(char out[48], const struct policy_limit *l)
 {
 	if (l->value == 0)
 		return "no limit";
-	snprintf(out, 32, "%" PRIu64 "%s", l->value, l->best_effort ? ", best effort" : "");
+	snprintf(out, 48, "%" PRIu64 "%s", l->value, l->best_effort ? ", best effort" : "");
 	return out;
 }
 
@@ -433,7 +433,7 @@ static int compare_limits(struct policy_diff *d, const struct policy *old, const
 		struct policy_limit was = policy_limit(old, (enum policy_limit_kind)k);
 		struct policy_limit now = policy_limit(new, (enum policy_limit_kind)k);
 		int order = limit_order(was.value, now.value);
-		char x[32], y[32];
+		char x[48], y[48];
 
 		if (order == 0)
 			order = now.best_effort - was.best_effort;

@@ -3,6 +3,8 @@
 #ifndef POLICY_INTERNAL_H
 #define POLICY_INTERNAL_H
 
+#include <sodium.h>
+
 #include "policy/arena.h"
 #include "policy/kinds/kind.h"
 #include "policy/pattern.h"
@@ -158,6 +160,9 @@ struct action *action_of_word(enum action_kind kind, const struct word *w);
 
 /* action.c: FNV-1a, to tell pointers apart quickly; never trusted alone. */
 uint32_t action_pointer_hash(const char *p, size_t n);
+
+/* action.c: 8 bytes, big-endian. */
+void hash_number(crypto_hash_sha256_state *h, uint64_t n);
 
 /* action.c: the canonical name and absolute form of a path as policy spells it (ws:/x, /x). 0, or
  * -1 when one does not fit or the places are unusable. */

@@ -10,98 +10,106 @@
 
 #define SECTION "section"
 
+struct key {
+	const char *path; /* "limits.memory"; "rule.why" and "limit.max" for the long forms */
+	const char *type; /* what to write, for people; "section" when keys are below it */
+	int (*take)(struct loader *l, const struct yaml_value *v); /* NULL: a section */
+};
+
+/* Part of the language, but nothing enforces it in this version. */
+static int take_later(struct loader *l, const struct yaml_value *v)
+{
+	return reject_value(l, v->key,
+		"a part of the language that is not supported by this version of agentd: no gate "
+		"enforces it yet. Delete it, so that nobody relies on it");
+}
+
 static const struct key keys[] = {
-	{"policy", "1 (the language's version)", take_version, 0},
-	{"name", "text", take_name, 0},
-	{"unmatched", "ask | deny", take_unmatched, 0},
-	{"ceiling", "true | false", take_ceiling, 0},
-	{"when", SECTION, NULL, 0},
-	{"when.agent", "list of patterns", take_when_agent, 0},
-	{"when.user", "list of patterns", take_when_user, 0},
-	{"when.host", "list of patterns", take_when_host, 0},
-	{"when.branch", "list of patterns", take_when_branch, 0},
-	{"when.ci", "true | false", take_when_ci, 0},
-	{"workspace", SECTION, NULL, 0},
-	{"workspace.root", ". (the directory the session is started for)", take_root, 0},
-	{"workspace.mode", "direct", take_mode, 0},
-	{"workspace.mounts", "list of `rw PATH`, `ro PATH`, `hidden PATH`", take_mounts, 0},
-	{"workspace.identity", "own-uid | same-uid", take_identity, 0},
-	{"workspace.traps", "report | quarantine", NULL, 1},
-	{"limits", SECTION, NULL, 0},
-	{"limits.processes", "number", take_processes, 0},
-	{"limits.memory", "size", take_memory, 0},
-	{"limits.cpu", "number of CPUs, or thousandths like 1500m", take_cpu, 0},
-	{"limits.open_files", "number", take_open_files, 0},
-	{"limits.wall", "duration", take_wall, 0},
-	{"limits.disk_write", "size", NULL, 1},
-	{"limits.actions", SECTION, NULL, 1},
-	{"limit.max", "as the short form", take_limit_max, 0},
-	{"limit.best-effort", "true | false", take_limit_best_effort, 0},
-	{"env", SECTION, NULL, 0},
-	{"env.pass", "list of names; a star at the end: all that start like this", take_env_pass,
-		0},
-	{"env.set", "mapping of names to values", take_env_set, 0},
-	{"tools", SECTION, NULL, 0},
-	{"tools.allow", "list of rules", take_rules, 0},
-	{"tools.ask", "list of rules", take_rules, 0},
-	{"tools.deny", "list of rules", take_rules, 0},
-	{"rule.tool", "rule", take_rule_text, 0},
-	{"rule.path", "rule of files", take_rule_text, 0},
-	{"rule.host", "rule of net", take_rule_text, 0},
-	{"rule.except", "list of rules", take_rule_except, 0},
-	{"rule.why", "text", take_rule_why, 0},
-	{"approvals", SECTION, NULL, 0},
-	{"approvals.who", "list of session-owner, admin", take_who, 0},
-	{"approvals.timeout", "duration", take_timeout, 0},
-	{"approvals.on_timeout", "deny", take_on_timeout, 0},
-	{"approvals.remember", SECTION, NULL, 0},
-	{"approvals.remember.longest", "once | session | duration", take_longest, 0},
-	{"approvals.remember.widest", "same-command", NULL, 1},
-	{"approvals.remember.never_for", "list", NULL, 1},
-	{"approvals.budget", SECTION, NULL, 1},
-	{"approvals.notify", "command", NULL, 1},
-	{"session", SECTION, NULL, 0},
-	{"session.on_lost", "freeze | kill", take_on_lost, 0},
-	{"session.on_lost_after", "duration", take_on_lost_after, 0},
-	{"session.lease", "duration", NULL, 1},
-	{"session.heartbeat", "duration", NULL, 1},
-	{"session.kill_if", SECTION, NULL, 1},
-	{"audit", SECTION, NULL, 0},
-	{"audit.durability", "strict", take_durability, 0},
-	{"audit.keep", "duration", NULL, 1},
-	{"audit.redact", "list", NULL, 1},
-	{"audit.long_args", "hash", NULL, 1},
-	{"tests", "list of tests", take_tests, 0},
-	{"extends", "list", NULL, 1},
-	{"exec", SECTION, NULL, 1},
-	{"files", SECTION, NULL, 0},
-	{"files.allow", "list of rules", take_rules, 0},
-	{"files.ask", "list of rules", take_rules, 0},
-	{"files.deny", "list of rules", take_rules, 0},
-	{"net", SECTION, NULL, 0},
-	{"net.allow", "list of rules", take_rules, 0},
-	{"net.ask", "list of rules", take_rules, 0},
-	{"net.deny", "list of rules", take_rules, 0},
-	{"http", SECTION, NULL, 1},
-	{"dns", SECTION, NULL, 1},
-	{"mcp", SECTION, NULL, 1},
-	{"packages", SECTION, NULL, 1},
-	{"secrets", "list", NULL, 1},
+	{"policy", "1 (the language's version)", take_version},
+	{"name", "text", take_name},
+	{"unmatched", "ask | deny", take_unmatched},
+	{"ceiling", "true | false", take_ceiling},
+	{"when", SECTION, NULL},
+	{"when.agent", "list of patterns", take_when_agent},
+	{"when.user", "list of patterns", take_when_user},
+	{"when.host", "list of patterns", take_when_host},
+	{"when.branch", "list of patterns", take_when_branch},
+	{"when.ci", "true | false", take_when_ci},
+	{"workspace", SECTION, NULL},
+	{"workspace.root", ". (the directory the session is started for)", take_root},
+	{"workspace.mode", "direct", take_mode},
+	{"workspace.mounts", "list of `rw PATH`, `ro PATH`, `hidden PATH`", take_mounts},
+	{"workspace.identity", "own-uid | same-uid", take_identity},
+	{"workspace.traps", "report | quarantine", take_later},
+	{"limits", SECTION, NULL},
+	{"limits.processes", "number", take_processes},
+	{"limits.memory", "size", take_memory},
+	{"limits.cpu", "number of CPUs, or thousandths like 1500m", take_cpu},
+	{"limits.open_files", "number", take_open_files},
+	{"limits.wall", "duration", take_wall},
+	{"limits.disk_write", "size", take_later},
+	{"limits.actions", SECTION, take_later},
+	{"limit.max", "as the short form", take_limit_max},
+	{"limit.best-effort", "true | false", take_limit_best_effort},
+	{"env", SECTION, NULL},
+	{"env.pass", "list of names; a star at the end: all that start like this", take_env_pass},
+	{"env.set", "mapping of names to values", take_env_set},
+	{"tools", SECTION, NULL},
+	{"tools.allow", "list of rules", take_rules},
+	{"tools.ask", "list of rules", take_rules},
+	{"tools.deny", "list of rules", take_rules},
+	{"rule.tool", "rule", take_rule_text},
+	{"rule.path", "rule of files", take_rule_text},
+	{"rule.host", "rule of net", take_rule_text},
+	{"rule.except", "list of rules", take_rule_except},
+	{"rule.why", "text", take_rule_why},
+	{"approvals", SECTION, NULL},
+	{"approvals.who", "list of session-owner, admin", take_who},
+	{"approvals.timeout", "duration", take_timeout},
+	{"approvals.on_timeout", "deny", take_on_timeout},
+	{"approvals.remember", SECTION, NULL},
+	{"approvals.remember.longest", "once | session | duration", take_longest},
+	{"approvals.remember.widest", "same-command", take_later},
+	{"approvals.remember.never_for", "list", take_later},
+	{"approvals.budget", SECTION, take_later},
+	{"approvals.notify", "command", take_later},
+	{"session", SECTION, NULL},
+	{"session.on_lost", "freeze | kill", take_on_lost},
+	{"session.on_lost_after", "duration", take_on_lost_after},
+	{"session.lease", "duration", take_later},
+	{"session.heartbeat", "duration", take_later},
+	{"session.kill_if", SECTION, take_later},
+	{"audit", SECTION, NULL},
+	{"audit.durability", "strict", take_durability},
+	{"audit.keep", "duration", take_later},
+	{"audit.redact", "list", take_later},
+	{"audit.long_args", "hash", take_later},
+	{"tests", "list of tests", take_tests},
+	{"extends", "list", take_later},
+	{"exec", SECTION, take_later},
+	{"files", SECTION, NULL},
+	{"files.allow", "list of rules", take_rules},
+	{"files.ask", "list of rules", take_rules},
+	{"files.deny", "list of rules", take_rules},
+	{"net", SECTION, NULL},
+	{"net.allow", "list of rules", take_rules},
+	{"net.ask", "list of rules", take_rules},
+	{"net.deny", "list of rules", take_rules},
+	{"http", SECTION, take_later},
+	{"dns", SECTION, take_later},
+	{"mcp", SECTION, take_later},
+	{"packages", SECTION, take_later},
+	{"secrets", "list", take_later},
 };
 
 #define KEYS (sizeof keys / sizeof *keys)
-
-const struct key *key_at(size_t i)
-{
-	return i < KEYS ? &keys[i] : NULL;
-}
 
 const char *policy_key(size_t i, const char **type, int *supported)
 {
 	if (i >= KEYS)
 		return NULL;
 	*type = keys[i].type;
-	*supported = !keys[i].later;
+	*supported = keys[i].take != take_later;
 	return keys[i].path;
 }
 
@@ -158,7 +166,7 @@ static const char *below(const struct key *k, const char *prefix)
 	size_t n = strlen(prefix);
 
 	if (n == 0)
-		return strchr(k->path, '.') || strncmp(k->path, "rule.", 5) == 0 ? NULL : k->path;
+		return strchr(k->path, '.') ? NULL : k->path;
 	if (strncmp(k->path, prefix, n) != 0 || k->path[n] != '.')
 		return NULL;
 	return strchr(k->path + n + 1, '.') ? NULL : k->path + n + 1;
@@ -235,18 +243,6 @@ static int unknown_key(struct loader *l, const char *prefix, const struct yaml_v
 		l, key, "unknown key in %s. Delete it; docs/policy.md lists the keys", at);
 }
 
-static int key_take(struct loader *l, const struct key *k, const struct yaml_value *v)
-{
-	if (k->later)
-		return reject_value(l, v->key,
-			"a part of the language that is not supported by this version of agentd: "
-			"no gate enforces it yet. Delete it, so that nobody relies on it");
-	l->key = k;
-	if (k->take)
-		return k->take(l, v);
-	return keys_take(l, k->path, v);
-}
-
 int keys_take(struct loader *l, const char *prefix, const struct yaml_value *mapping)
 {
 	const struct yaml_value *v;
@@ -262,7 +258,8 @@ int keys_take(struct loader *l, const char *prefix, const struct yaml_value *map
 
 		if (!k)
 			return unknown_key(l, prefix, v->key);
-		if (key_take(l, k, v))
+		l->key = k->path;
+		if (k->take ? k->take(l, v) : keys_take(l, k->path, v))
 			return -1;
 	}
 	return 0;

@@ -14,20 +14,9 @@ struct loader { /* one document on its way into a layer */
 	struct policy_error *e;
 	struct policy_limit *limit; /* the one whose mapping is being read */
 	struct rule *rule; /* the same for a rule */
-	const struct key *key; /* whose value is being taken */
+	const char *key; /* the path of the key whose value is being taken */
 	const struct kind *kind; /* of the rules being read; NULL: tools */
-	size_t rule_cap;
 };
-
-struct key {
-	const char *path; /* "limits.memory"; "rule.why" and "limit.max" for the long forms */
-	const char *type; /* what to write, for people; "section" when keys are below it */
-	int (*take)(struct loader *l, const struct yaml_value *v); /* NULL: a section, or later */
-	int later; /* part of the language, but nothing enforces it in this version */
-};
-
-/* NULL at the end of the table. */
-const struct key *key_at(size_t i);
 
 /* Reads a mapping whose keys are prefix + "." + key (prefix "" at the top). 0, or -1 with *e. */
 int keys_take(struct loader *l, const char *prefix, const struct yaml_value *mapping);

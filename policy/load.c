@@ -1,5 +1,4 @@
 /* A stack of documents into a policy; see policy.h. */
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,18 +27,6 @@ void policy_doc_digest(const char *text, size_t len, char out[65])
 }
 
 /* ---- digest of the stack ---- */
-
-static void hash_number(crypto_hash_sha256_state *h, uint64_t n)
-{
-	unsigned char b[8];
-	int i;
-
-	for (i = 7; i >= 0; i--) {
-		b[i] = (unsigned char)n;
-		n >>= 8;
-	}
-	crypto_hash_sha256_update(h, b, sizeof b);
-}
 
 static void hash_fact(crypto_hash_sha256_state *h, const char *fact)
 {

@@ -1,12 +1,14 @@
 /* Patterns; see pattern.h. A pattern is checked as written, its braces are multiplied out (at most
- * 64 alternatives), and each alternative becomes a literal beginning and end, a literal that must
- * occur somewhere, and a row of tokens that is only walked when those three fit. */
+ * 64 alternatives), and each alternative becomes a literal beginning and end, the
+ * literals between them, and a row of tokens that is only walked when all those occur in their order. */
 #include "policy/pattern.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/io.h"
+#include "common/utf8.h"
 #include "policy/text.h"
 
 /* Large arrays of which the first n elements are written before they are read: not worth the
@@ -22,7 +24,11 @@ enum {
 	TOK_CLASS, /* + index of the class */
 };
 
-enum glob_form { GLOB_EXACT, GLOB_AFFIX, GLOB_WALK };
+enum glob_form {
+	GLOB_EXACT, /* a literal */
+	GLOB_ORDER, /* literals with anything between them */
+	GLOB_WALK
+};
 
 struct range {
 	uint32_t lo, hi;
@@ -38,8 +44,9 @@ struct glob {
 	enum glob_form form;
 	char separator; /* 0: none */
 	struct pattern_needs needs;
-	const char *prefix, *suffix, *must;
-	size_t prefix_len, suffix_len, must_len;
+	struct span prefix, suffix;
+	size_t runs; /* literals between the two, in their order */
+	struct span *run;
 	size_t count; /* tokens behind the prefix */
 	uint32_t *tok;
 	struct char_class *class;
@@ -64,8 +71,7 @@ struct compiler {
 	char separator; /* what `*` stops at; 0: nothing */
 };
 
-__attribute__((format(printf, 4, 5))) static int bad(
-	struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...)
+int pattern_bad(struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -77,7 +83,7 @@ __attribute__((format(printf, 4, 5))) static int bad(
 	return -1;
 }
 
-static int no_memory(struct pattern_fault *f)
+int pattern_no_memory(struct pattern_fault *f)
 {
 	f->at = f->len = 0;
 	f->text[0] = 0;
@@ -161,12 +167,12 @@ static int scan_class(struct compiler *c, size_t *i)
 	if (j < c->n && c->src[j] == '!')
 		j++;
 	if (j < c->n && c->src[j] == ']')
-		return bad(c->fault, start, j + 1 - start,
+		return pattern_bad(c->fault, start, j + 1 - start,
 			"nothing between the brackets. Write [abc], [a-z] or [!abc]");
 	while (j < c->n && c->src[j] != ']')
 		j++;
 	if (j == c->n)
-		return bad(c->fault, start, c->n - start,
+		return pattern_bad(c->fault, start, c->n - start,
 			"a bracket that is not closed. Close it with ], or write \\[ for the "
 			"character itself");
 	*i = j + 1;
@@ -181,7 +187,7 @@ static int scan_braces(struct compiler *c, size_t *i, unsigned depth, unsigned l
 	unsigned long one, sum = 0;
 
 	if (depth == PATTERN_NESTING)
-		return bad(c->fault, start, 1,
+		return pattern_bad(c->fault, start, 1,
 			"braces nested more than 3 deep. Write the alternatives as rules of their "
 			"own");
 	do {
@@ -192,16 +198,16 @@ static int scan_braces(struct compiler *c, size_t *i, unsigned depth, unsigned l
 		options++;
 	} while (*i < c->n && c->src[*i] == ',');
 	if (*i == c->n)
-		return bad(c->fault, start, c->n - start,
+		return pattern_bad(c->fault, start, c->n - start,
 			"a brace that is not closed. Close it with }, or write \\{ for the "
 			"character itself");
 	++*i;
 	if (options < 2)
-		return bad(c->fault, start, *i - start,
+		return pattern_bad(c->fault, start, *i - start,
 			"braces with a single alternative. Write {a,b}, or leave the braces out");
 	*count *= sum;
 	if (*count > PATTERN_ALTERNATIVES)
-		return bad(c->fault, start, *i - start,
+		return pattern_bad(c->fault, start, *i - start,
 			"more than 64 alternatives. Write more rules with fewer braces");
 	return 0;
 }
@@ -209,7 +215,7 @@ static int scan_braces(struct compiler *c, size_t *i, unsigned depth, unsigned l
 static int scan_escape(struct compiler *c, size_t *i)
 {
 	if (*i + 1 == c->n || !is_special(c->src[*i + 1]))
-		return bad(c->fault, *i, *i + 1 == c->n ? 1 : 2,
+		return pattern_bad(c->fault, *i, *i + 1 == c->n ? 1 : 2,
 			"a backslash before a character that needs none. Write \\\\ for a "
 			"backslash");
 	*i += 2;
@@ -227,7 +233,7 @@ static int scan_sequence(struct compiler *c, size_t *i, unsigned depth, unsigned
 		if (depth && (ch == ',' || ch == '}'))
 			return 0;
 		if (ch == '}')
-			return bad(c->fault, *i, 1,
+			return pattern_bad(c->fault, *i, 1,
 				"a } without its {. Write \\} for the character itself");
 		if (ch == '{')
 			failed = scan_braces(c, i, depth, count);
@@ -257,12 +263,13 @@ static int scan_counts(struct compiler *c)
 		} else if (ch == '[') {
 			class = 1;
 		} else if (ch == '?' && ++any > PATTERN_ANYCHARS) {
-			return bad(c->fault, i, 1, "more than 8 `?`. Use `*`");
+			return pattern_bad(c->fault, i, 1, "more than 8 `?`. Use `*`");
 		} else if (ch == '*' && i + 1 < c->n && c->src[i + 1] == '*') {
 			if (i + 2 < c->n && c->src[i + 2] == '*')
-				return bad(c->fault, i, 3, "three stars in a row. Use * or **");
+				return pattern_bad(
+					c->fault, i, 3, "three stars in a row. Use * or **");
 			if (++cross > PATTERN_CROSSINGS)
-				return bad(c->fault, i, 2,
+				return pattern_bad(c->fault, i, 2,
 					"more than 4 `**`. Write more rules with fewer stars");
 			i++;
 		}
@@ -285,7 +292,7 @@ static int check_path(const char *s, size_t n, const struct pbyte *from, struct 
 	if (n == root)
 		return 0;
 	if (s[n - 1] == '/')
-		return bad(f, from ? from[n - 1].at : n - 1, 1,
+		return pattern_bad(f, from ? from[n - 1].at : n - 1, 1,
 			"a slash at the end. Write %.*s for the directory itself, %.*s** for what "
 			"is in it",
 			(int)(n - 1 < 60 ? n - 1 : 60), s, (int)(n < 60 ? n : 60), s);
@@ -295,7 +302,7 @@ static int check_path(const char *s, size_t n, const struct pbyte *from, struct 
 		if (check_component(s + start, i - start)) {
 			size_t at = start ? start - 1 : 0;
 
-			return bad(f, from ? from[at].at : at, i - at,
+			return pattern_bad(f, from ? from[at].at : at, i - at,
 				"a path that is never asked for like this: paths have no //, /./ "
 				"and /../. Write it without");
 		}
@@ -307,7 +314,7 @@ static int check_path(const char *s, size_t n, const struct pbyte *from, struct 
 int path_is_canonical(const char *text, size_t n, struct pattern_fault *f)
 {
 	if (!path_root(text, n)) {
-		bad(f, 0, n,
+		pattern_bad(f, 0, n,
 			"no absolute path. Start it with ws:/ (the workspace), home:/, tmp:/ or /");
 		return 0;
 	}
@@ -320,11 +327,11 @@ static int check_root_spelling(struct compiler *c, const char *s, size_t n)
 	size_t i = 0;
 
 	if (n >= 2 && s[0] == '~' && s[1] == '/')
-		return bad(c->fault, 0, 2,
+		return pattern_bad(c->fault, 0, 2,
 			"~ has no meaning here. Write home:/ (or [~]/ to match the text itself)");
 	if ((n >= 2 && s[0] == '.' && s[1] == '/') ||
 		(n >= 3 && s[0] == '.' && s[1] == '.' && s[2] == '/'))
-		return bad(c->fault, 0, 2,
+		return pattern_bad(c->fault, 0, 2,
 			"a relative path. Write ws:/ for the workspace (or [.]/ to match the text "
 			"itself)");
 	while (i < n && i < 12 && s[i] >= 'a' && s[i] <= 'z')
@@ -332,11 +339,12 @@ static int check_root_spelling(struct compiler *c, const char *s, size_t n)
 	if (i < 2 || i + 1 >= n || s[i] != ':')
 		return 0;
 	if (s[i + 1] == '/' && !(i + 2 < n && s[i + 2] == '/'))
-		return bad(c->fault, 0, i + 2,
+		return pattern_bad(c->fault, 0, i + 2,
 			"a root that does not exist. Roots are ws:/ home:/ tmp:/ and /");
 	if ((i == 2 && memcmp(s, "ws", 2) == 0) || (i == 4 && memcmp(s, "home", 4) == 0) ||
 		(i == 3 && memcmp(s, "tmp", 3) == 0))
-		return bad(c->fault, 0, i + 1, "a root without its slash. Write %.*s:/", (int)i, s);
+		return pattern_bad(
+			c->fault, 0, i + 1, "a root without its slash. Write %.*s:/", (int)i, s);
 	return 0;
 }
 
@@ -347,27 +355,27 @@ static int class_compile(
 	struct range *r = arena_array(c->arena, n, sizeof *r);
 
 	if (!r)
-		return no_memory(c->fault);
+		return pattern_no_memory(c->fault);
 	*out = (struct char_class){.range = r};
 	if (n && s[0] == '!') {
 		out->negated = 1;
 		i = 1;
 	}
 	while (i < n) {
-		len = utf8_next(s + i, n - i, &r->lo);
+		len = utf8_decode(s + i, n - i, &r->lo);
 		i += len;
 		r->hi = r->lo;
 		if (i + 1 < n && s[i] == '-') {
 			i++;
-			i += utf8_next(s + i, n - i, &r->hi);
+			i += utf8_decode(s + i, n - i, &r->hi);
 		}
 		if (r->hi < r->lo)
-			return bad(c->fault, at, n + 2,
+			return pattern_bad(c->fault, at, n + 2,
 				"a range that is written backwards. Write the smaller character "
 				"first");
 		if (c->separator && r->lo <= (unsigned char)c->separator &&
 			r->hi >= (unsigned char)c->separator && !out->negated)
-			return bad(c->fault, at, n + 2,
+			return pattern_bad(c->fault, at, n + 2,
 				"a %c between brackets, which never stand for a separator. Write "
 				"the %c outside of them",
 				c->separator, c->separator);
@@ -388,11 +396,13 @@ static int after_separator(const struct builder *b)
 	return b->count > 0 && (b->tok[b->count - 1] == '/' || b->tok[b->count - 1] == TOK_INDIR);
 }
 
-static void add_stars(struct compiler *c, struct builder *b, const char *s, size_t n, size_t *i)
+/* Two stars that meet only because braces were multiplied out are two single stars. */
+static void add_stars(struct compiler *c, struct builder *b, const char *s, size_t n,
+	const struct pbyte *from, size_t *i)
 {
 	size_t run = 0;
 
-	while (*i < n && s[*i] == '*') {
+	while (*i < n && s[*i] == '*' && (!run || from[*i].at == from[*i - 1].at + 1)) {
 		run++;
 		++*i;
 	}
@@ -417,7 +427,7 @@ static int tokenise(
 		uint32_t cp;
 
 		if (s[i] == '*') {
-			add_stars(c, b, s, n, &i);
+			add_stars(c, b, s, n, from, &i);
 		} else if (s[i] == '?') {
 			b->tok[b->count++] = TOK_ANYCHAR;
 			i++;
@@ -432,51 +442,26 @@ static int tokenise(
 		} else {
 			if (s[i] == '\\')
 				i++;
-			i += utf8_next(s + i, n - i, &cp);
+			i += utf8_decode(s + i, n - i, &cp);
 			b->tok[b->count++] = cp;
 		}
 	}
 	return 0;
 }
 
-static size_t utf8_put(char *out, uint32_t cp)
-{
-	if (cp < 0x80) {
-		out[0] = (char)cp;
-		return 1;
-	}
-	if (cp < 0x800) {
-		out[0] = (char)(0xc0 | cp >> 6);
-		out[1] = (char)(0x80 | (cp & 0x3f));
-		return 2;
-	}
-	if (cp < 0x10000) {
-		out[0] = (char)(0xe0 | cp >> 12);
-		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (cp & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | cp >> 18);
-	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (cp & 0x3f));
-	return 4;
-}
-
 /* The literal tokens from..to as bytes. */
-static const char *literal(
-	struct arena *a, const uint32_t *tok, size_t from, size_t to, size_t *len)
+static int literal(struct arena *a, const uint32_t *tok, size_t from, size_t to, struct span *out)
 {
 	char four[4], *s;
 	size_t i, at = 0;
 
 	for (i = from; i < to; i++)
-		at += utf8_put(four, tok[i]);
+		at += utf8_encode(four, tok[i]);
 	s = arena_alloc(a, at + 1);
 	for (i = from, at = 0; s && i < to; i++)
-		at += utf8_put(s + at, tok[i]);
-	*len = at;
-	return s;
+		at += utf8_encode(s + at, tok[i]);
+	*out = (struct span){s, at};
+	return s ? 0 : -1;
 }
 
 static size_t literal_run(const struct builder *b, size_t from)
@@ -488,59 +473,60 @@ static size_t literal_run(const struct builder *b, size_t from)
 	return i;
 }
 
-static int glob_needs(struct compiler *c, const struct builder *b)
+static void glob_needs(struct glob *g)
 {
-	struct pattern_needs *needs = &b->g->needs;
-	size_t i = 0, end, len;
+	struct pattern_needs *needs = &g->needs;
+	size_t i;
 
 	memset(&needs->head_mask, 0xff,
-		b->g->prefix_len < sizeof needs->head ? b->g->prefix_len : sizeof needs->head);
-	needs->head = head_of(b->g->prefix, b->g->prefix_len);
-	for (i = 0; i < b->count; i = end + 1) {
-		const char *run;
+		g->prefix.n < sizeof needs->head ? g->prefix.n : sizeof needs->head);
+	needs->head = head_of(g->prefix.p, g->prefix.n);
+	pairs_add(needs->pairs, g->prefix.p, g->prefix.n);
+	pairs_add(needs->pairs, g->suffix.p, g->suffix.n);
+	for (i = 0; i < g->runs; i++)
+		pairs_add(needs->pairs, g->run[i].p, g->run[i].n);
+}
 
+/* The literals between the tokens head..tail, neither of which is one. */
+static int glob_runs(struct compiler *c, const struct builder *b, size_t head, size_t tail)
+{
+	struct glob *g = b->g;
+	size_t i, end;
+
+	g->run = arena_array(c->arena, (tail - head) / 2, sizeof *g->run);
+	if (!g->run)
+		return -1;
+	g->form = head == tail ? GLOB_EXACT : GLOB_ORDER;
+	for (i = head; i < tail; i = end) {
 		end = literal_run(b, i);
-		run = literal(c->arena, b->tok, i, end, &len);
-		if (!run)
-			return no_memory(c->fault);
-		pairs_add(needs->pairs, run, len);
+		if (end > i) {
+			if (literal(c->arena, b->tok, i, end, &g->run[g->runs++]))
+				return -1;
+		} else if (b->tok[end++] != TOK_CROSS) {
+			g->form = GLOB_WALK;
+		}
 	}
 	return 0;
 }
 
 static int glob_finish(struct compiler *c, struct builder *b)
 {
-	size_t head = literal_run(b, 0), tail = b->count, best = head, best_end = head, i;
+	size_t head = literal_run(b, 0), tail = b->count;
 	struct glob *g = b->g;
 
 	while (tail > head && b->tok[tail - 1] < TOK_ANYCHAR)
 		tail--;
-	for (i = head; i < b->count; i++) {
-		size_t end = literal_run(b, i);
-
-		if (end - i > best_end - best) {
-			best = i;
-			best_end = end;
-		}
-		if (end > i)
-			i = end - 1;
-	}
 	g->separator = c->separator;
-	g->prefix = literal(c->arena, b->tok, 0, head, &g->prefix_len);
-	g->suffix = literal(c->arena, b->tok, tail, b->count, &g->suffix_len);
-	g->must = literal(c->arena, b->tok, best, best_end, &g->must_len);
 	g->count = b->count - head;
 	g->tok = arena_array(c->arena, g->count, sizeof *g->tok);
-	if (!g->prefix || !g->suffix || !g->must || !g->tok)
-		return no_memory(c->fault);
+	if (!g->tok || literal(c->arena, b->tok, 0, head, &g->prefix) ||
+		literal(c->arena, b->tok, tail, b->count, &g->suffix) ||
+		glob_runs(c, b, head, tail))
+		return pattern_no_memory(c->fault);
 	if (g->count)
 		memcpy(g->tok, b->tok + head, g->count * sizeof *g->tok);
-	g->form = GLOB_WALK;
-	if (g->count == 0)
-		g->form = GLOB_EXACT;
-	else if (tail == head + 1 && b->tok[head] == TOK_CROSS)
-		g->form = GLOB_AFFIX;
-	return glob_needs(c, b);
+	glob_needs(g);
+	return 0;
 }
 
 static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
@@ -557,7 +543,7 @@ static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
 	}
 	is_path = c->kind == PATTERN_PATH || (c->kind == PATTERN_VALUE && path_root(s, n) > 0);
 	if (c->count > 0 && is_path != c->is_path)
-		return bad(c->fault, 0, c->n,
+		return pattern_bad(c->fault, 0, c->n,
 			"some alternatives are paths and others are not. Write them as rules of "
 			"their own");
 	c->is_path = is_path;
@@ -565,14 +551,14 @@ static int alternative(struct compiler *c, const struct pbyte *from, size_t n)
 		       : c->kind == PATTERN_HOST             ? '.'
 							     : 0;
 	if (c->kind == PATTERN_PATH && !path_root(s, n))
-		return bad(c->fault, 0, c->n,
+		return pattern_bad(c->fault, 0, c->n,
 			"no absolute path. Start it with ws:/ (the workspace), home:/, tmp:/ or /");
 	if (is_path ? check_path(s, n, from, c->fault)
 		    : c->kind == PATTERN_VALUE && check_root_spelling(c, s, n))
 		return -1;
 	b.g->class = arena_array(c->arena, classes, sizeof *b.g->class);
 	if (!b.g->class)
-		return no_memory(c->fault);
+		return pattern_no_memory(c->fault);
 	if (tokenise(c, &b, s, n, from) || glob_finish(c, &b))
 		return -1;
 	c->count++;
@@ -634,7 +620,7 @@ static int check_crossing(struct compiler *c)
 		if (c->src[i] == '\\')
 			i++;
 		else if (c->src[i] == '*' && c->src[i + 1] == '*')
-			return bad(c->fault, i, 2,
+			return pattern_bad(c->fault, i, 2,
 				"** has a meaning in paths only, and a path starts with ws:/ "
 				"home:/ tmp:/ or /. Write ws:/**/…, or one * for any text");
 	}
@@ -649,9 +635,10 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 	size_t i = 0;
 
 	if (n == 0)
-		return bad(f, 0, 0, "an empty pattern. Write what it shall match, * for anything");
+		return pattern_bad(
+			f, 0, 0, "an empty pattern. Write what it shall match, * for anything");
 	if (n > PATTERN_MAX)
-		return bad(
+		return pattern_bad(
 			f, 0, 40, "a pattern of more than 1024 bytes. Write more, shorter rules");
 	if (scan_sequence(&c, &i, 0, &c.alternatives) || scan_counts(&c))
 		return -1;
@@ -659,14 +646,14 @@ int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, s
 		p[i] = (struct pbyte){(uint16_t)i, text[i]};
 	c.glob = arena_array(a, c.alternatives, sizeof *c.glob);
 	if (!c.glob)
-		return no_memory(f);
+		return pattern_no_memory(f);
 	if (expand(&c, p, n) || check_crossing(&c))
 		return -1;
 	*out = (struct pattern){
 		c.is_path, c.kind == PATTERN_HOST, c.glob[0].needs, 0, c.count, c.glob};
 	if (c.count == 1 && c.kind == PATTERN_NAME && c.glob[0].form == GLOB_EXACT &&
-		c.glob[0].prefix_len <= sizeof out->needs.head)
-		out->whole = c.glob[0].prefix_len;
+		c.glob[0].prefix.n <= sizeof out->needs.head)
+		out->whole = c.glob[0].prefix.n;
 	for (i = 1; i < c.count; i++)
 		needs_common(&out->needs, &c.glob[i].needs);
 	return 0;
@@ -707,8 +694,8 @@ static const struct re *re_codepoints(struct arena *a, uint32_t lo, uint32_t hi)
 
 		if (lo > last[i])
 			continue;
-		utf8_put(from, lo);
-		utf8_put(to, end);
+		utf8_encode(from, lo);
+		utf8_encode(to, end);
 		r = re_alt(a, r,
 			re_same_length(
 				a, (const unsigned char *)from, (const unsigned char *)to, i + 1));
@@ -768,7 +755,7 @@ static const struct re *token_re(struct arena *a, const struct glob *g, uint32_t
 	char four[4];
 
 	if (t < TOK_ANYCHAR)
-		return re_text(a, four, utf8_put(four, t));
+		return re_text(a, four, utf8_encode(four, t));
 	if (t == TOK_ANYCHAR)
 		return re_class(a, &all, g->separator);
 	if (t == TOK_STAR)
@@ -792,7 +779,7 @@ const struct re *pattern_re_of(struct arena *a, const struct pattern *p, size_t 
 
 	for (size_t t = g->count; t > 0; t--)
 		r = re_cat(a, token_re(a, g, g->tok[t - 1], p->is_host), r);
-	return re_cat(a, re_text(a, g->prefix, g->prefix_len), r);
+	return re_cat(a, re_text(a, g->prefix.p, g->prefix.n), r);
 }
 
 const struct re *pattern_re(struct arena *a, const struct pattern *p)
@@ -811,12 +798,12 @@ size_t pattern_alternatives(const struct pattern *p)
 
 size_t pattern_literal(const struct pattern *p, size_t i)
 {
-	return p->glob[i].prefix_len;
+	return p->glob[i].prefix.n;
 }
 
 static int is_tree(const struct glob *g)
 {
-	return g->form == GLOB_AFFIX && g->suffix_len == 0;
+	return g->form == GLOB_ORDER && g->runs == 0 && g->suffix.n == 0;
 }
 
 int pattern_is_tree(const struct pattern *p, size_t i)
@@ -890,7 +877,7 @@ static int walk(const struct glob *g, const char *s, size_t n)
 	memset(now, 0, words * sizeof *now);
 	set_add(now, g, 0);
 	while (i < n) {
-		size_t len = utf8_next(s + i, n - i, &cp);
+		size_t len = utf8_decode(s + i, n - i, &cp);
 
 		i += len ? len : 1;
 		memset(next, 0, words * sizeof *next);
@@ -910,21 +897,34 @@ static int walk(const struct glob *g, const char *s, size_t n)
 	return (now[g->count / 64] >> (g->count % 64)) & 1;
 }
 
+/* Finds the literals one behind the other, each as early as it comes: no other choice can do more. */
+static int has_runs(const struct glob *g, const char *s, size_t n)
+{
+	const char *end = s + n;
+	size_t i;
+
+	for (i = 0; i < g->runs; i++) {
+		s = memmem(s, (size_t)(end - s), g->run[i].p, g->run[i].n);
+		if (!s)
+			return 0;
+		s += g->run[i].n;
+	}
+	return 1;
+}
+
 static int glob_match(const struct glob *g, const char *s, size_t n)
 {
-	if (n < g->prefix_len || memcmp(s, g->prefix, g->prefix_len) != 0)
+	size_t prefix = g->prefix.n, suffix = g->suffix.n;
+
+	if (n < prefix || memcmp(s, g->prefix.p, prefix) != 0)
 		return 0;
 	if (g->form == GLOB_EXACT)
-		return n == g->prefix_len;
-	s += g->prefix_len;
-	n -= g->prefix_len;
-	if (n < g->suffix_len || memcmp(s + n - g->suffix_len, g->suffix, g->suffix_len) != 0)
+		return n == prefix;
+	s += prefix;
+	n -= prefix;
+	if (n < suffix || memcmp(s + n - suffix, g->suffix.p, suffix) != 0)
 		return 0;
-	if (g->form == GLOB_AFFIX)
-		return 1;
-	if (g->must_len && !memmem(s, n, g->must, g->must_len))
-		return 0;
-	return walk(g, s, n);
+	return has_runs(g, s, n - suffix) && (g->form == GLOB_ORDER || walk(g, s, n));
 }
 
 int pattern_try(const struct pattern *p, const char *s, size_t n, const struct action_index *index,
@@ -936,7 +936,7 @@ int pattern_try(const struct pattern *p, const char *s, size_t n, const struct a
 		const struct glob *g = &p->glob[i];
 
 		if (pattern_lacks(&g->needs, index) ||
-			(g->prefix_len < literal && (!wide || is_tree(g))))
+			(g->prefix.n < literal && (!wide || is_tree(g))))
 			continue;
 		if (glob_match(g, s, n))
 			return 1;

@@ -54,11 +54,16 @@ static inline int pattern_lacks(const struct pattern_needs *n, const struct acti
 struct pattern_fault {
 	size_t at; /* byte offset of the offending part */
 	size_t len; /* its length */
-	char text[320]; /* what and the cure: "…. …." */
+	char text[320]; /* what and the cure: "…. …"; empty: out of memory */
 };
 
+/* Fills *f. Both always return -1. */
+__attribute__((format(printf, 4, 5))) int pattern_bad(
+	struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...);
+int pattern_no_memory(struct pattern_fault *f);
+
 /* Compiles text[0..n), valid UTF-8, into *out; what it points to lives in the arena. 0, or -1 with
- * *f (len 0 and an empty text: out of memory). */
+ * *f. */
 int pattern_compile(struct arena *a, enum pattern_kind kind, const char *text, size_t n,
 	struct pattern *out, struct pattern_fault *f);
 

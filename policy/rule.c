@@ -2,7 +2,6 @@
  *
  * What cannot be known is decided on the strict side: for ask and deny rules it counts as a match,
  * for allow rules it does not; in an `except` it is the other way round. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,26 +19,6 @@ struct call { /* `NAME {/pointer: value, …}` taken apart */
 	struct call_arg arg[CONDITIONS_MAX];
 };
 
-__attribute__((format(printf, 4, 5))) static int bad(
-	struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...)
-{
-	va_list ap;
-
-	f->at = at;
-	f->len = len;
-	va_start(ap, fmt);
-	vsnprintf(f->text, sizeof f->text, fmt, ap);
-	va_end(ap);
-	return -1;
-}
-
-static int no_memory(struct pattern_fault *f)
-{
-	f->at = f->len = 0;
-	f->text[0] = 0;
-	return -1;
-}
-
 static size_t skip_blanks(const char *s, size_t n, size_t i)
 {
 	while (i < n && s[i] == ' ')
@@ -56,24 +35,24 @@ static int split_pointer(
 		s[end] != ',' && s[end] != '}')
 		end++;
 	if (end == n || s[end] != ':')
-		return bad(f, start, end - start,
+		return pattern_bad(f, start, end - start,
 			"a condition without its value. Write {/pointer: pattern}, with a space "
 			"behind the colon");
 	arg->pointer = start;
 	arg->pointer_len = end - start;
 	if (s[start] != '/')
-		return bad(f, start, end - start,
+		return pattern_bad(f, start, end - start,
 			"a condition that does not start with a JSON pointer. Write /%.*s",
 			(int)(end - start > 40 ? 40 : end - start), s + start);
 	if (end - start > ACTION_POINTER_MAX)
-		return bad(
+		return pattern_bad(
 			f, start, 20, "a JSON pointer of more than 1024 bytes. Write a real one");
 	for (k = start; k < end; k++) {
 		if (s[k] == '~' && (k + 1 == end || (s[k + 1] != '0' && s[k + 1] != '1')))
-			return bad(f, k, 1,
+			return pattern_bad(f, k, 1,
 				"a ~ in a JSON pointer. Write ~0 for ~ and ~1 for / (RFC 6901)");
 		if (s[k] == '*')
-			return bad(f, k, 1,
+			return pattern_bad(f, k, 1,
 				"a * in a JSON pointer, which names exactly one value. Name it, or "
 				"write a rule without this condition");
 	}
@@ -90,7 +69,8 @@ static int split_value(
 		const char *close = memchr(s + start + 1, s[start], n - start - 1);
 
 		if (!close)
-			return bad(f, start, n - start, "a quote that is not closed. Close it");
+			return pattern_bad(
+				f, start, n - start, "a quote that is not closed. Close it");
 		arg->value = start + 1;
 		arg->value_len = (size_t)(close - s) - start - 1;
 		*i = (size_t)(close - s) + 1;
@@ -109,7 +89,7 @@ static int split_value(
 	while (end > start && s[end - 1] == ' ')
 		end--;
 	if (end == start)
-		return bad(f, start ? start - 1 : 0, 1,
+		return pattern_bad(f, start ? start - 1 : 0, 1,
 			"a condition without its value. Write what the value must look like, * for "
 			"anything");
 	arg->value = start;
@@ -131,20 +111,20 @@ static int split_args(const char *s, size_t n, size_t open, struct call *c, stru
 		struct call_arg *arg = &c->arg[c->args];
 
 		if (c->args == CONDITIONS_MAX)
-			return bad(f, i, 1, "more than 16 conditions. Write fewer");
+			return pattern_bad(f, i, 1, "more than 16 conditions. Write fewer");
 		i = skip_blanks(s, n, i + 1);
 		if (i < n && s[i] == '}' && c->args == 0)
-			return bad(f, open, i + 1 - open,
+			return pattern_bad(f, open, i + 1 - open,
 				"no condition between the braces. Write {/pointer: pattern}, or "
 				"leave the braces out");
 		if (i == n)
-			return bad(
+			return pattern_bad(
 				f, open, n - open, "a brace that is not closed. Close it with }");
 		if (split_pointer(s, n, &i, arg, f) || split_value(s, n, &i, arg, f))
 			return -1;
 		for (k = 0; k < c->args; k++) {
 			if (same_pointer(s, arg, &c->arg[k]))
-				return bad(f, arg->pointer, arg->pointer_len,
+				return pattern_bad(f, arg->pointer, arg->pointer_len,
 					"the same pointer twice. Keep one, or use {a,b} in its "
 					"pattern");
 		}
@@ -152,12 +132,13 @@ static int split_args(const char *s, size_t n, size_t open, struct call *c, stru
 		i = skip_blanks(s, n, i);
 	} while (i < n && s[i] == ',');
 	if (i == n)
-		return bad(f, open, n - open, "a brace that is not closed. Close it with }");
+		return pattern_bad(
+			f, open, n - open, "a brace that is not closed. Close it with }");
 	if (s[i] != '}')
-		return bad(f, i, n - i,
+		return pattern_bad(f, i, n - i,
 			"text behind a quoted value. Put a comma or the closing } there");
 	if (i + 1 != n)
-		return bad(f, i + 1, n - i - 1, "text behind the closing }. Delete it");
+		return pattern_bad(f, i + 1, n - i - 1, "text behind the closing }. Delete it");
 	return 0;
 }
 
@@ -167,12 +148,12 @@ static int check_name(const char *s, size_t at, size_t n, struct pattern_fault *
 
 	for (i = at; i < at + n; i++) {
 		if (s[i] == '(')
-			return bad(f, i, at + n - i,
+			return pattern_bad(f, i, at + n - i,
 				"parentheses. A condition on a tool's input is written %.*s "
 				"{/pointer: pattern}, e.g. Bash {/command: git status}",
 				(int)(i - at > 40 ? 40 : i - at), s + at);
 		if (s[i] < 0x21 || s[i] > 0x7e)
-			return bad(f, i, 1,
+			return pattern_bad(f, i, 1,
 				"a character that no tool's name has. Names are printable ASCII "
 				"without spaces; conditions stand in {…} behind a space");
 	}
@@ -195,7 +176,7 @@ static int call_split(const char *s, size_t n, size_t from, struct call *c, stru
 	}
 	c->name_len = end > c->name ? end - c->name : 0;
 	if (c->name_len == 0)
-		return bad(f, from, 0, "no tool's name. Write one, * for every tool");
+		return pattern_bad(f, from, 0, "no tool's name. Write one, * for every tool");
 	if (check_name(s, c->name, c->name_len, f))
 		return -1;
 	return end < n ? split_args(s, n, open, c, f) : 0;
@@ -207,7 +188,7 @@ static int tool_parse(struct arena *a, size_t n, struct match *out, struct patte
 	size_t i;
 
 	if (n == 0)
-		return bad(f, 0, 0, "an empty rule. Write a tool's name, * for every tool");
+		return pattern_bad(f, 0, 0, "an empty rule. Write a tool's name, * for every tool");
 	if (call_split(out->text, n, 0, &c, f))
 		return -1;
 	if (pattern_compile(a, PATTERN_NAME, out->text + c.name, c.name_len, &out->tool, f)) {
@@ -217,7 +198,7 @@ static int tool_parse(struct arena *a, size_t n, struct match *out, struct patte
 	out->conditions = c.args;
 	out->condition = arena_array(a, c.args, sizeof *out->condition);
 	if (!out->condition)
-		return no_memory(f);
+		return pattern_no_memory(f);
 	for (i = 0; i < c.args; i++) {
 		struct condition *cond = &out->condition[i];
 
@@ -226,7 +207,7 @@ static int tool_parse(struct arena *a, size_t n, struct match *out, struct patte
 		cond->pointer_hash =
 			action_pointer_hash(out->text + c.arg[i].pointer, cond->pointer_len);
 		if (!cond->pointer)
-			return no_memory(f);
+			return pattern_no_memory(f);
 		if (pattern_compile(a, PATTERN_VALUE, out->text + c.arg[i].value,
 			    c.arg[i].value_len, &cond->value, f)) {
 			f->at += c.arg[i].value;
@@ -242,7 +223,7 @@ int match_parse(struct arena *a, const struct kind *kind, const char *text, size
 	out->text = arena_copy(a, text, n);
 	out->kind = kind;
 	if (!out->text)
-		return no_memory(f);
+		return pattern_no_memory(f);
 	return kind ? kind->parse(a, out->text, n, &out->parsed, f) : tool_parse(a, n, out, f);
 }
 
@@ -276,11 +257,11 @@ static int test_words(const char *s, size_t n, size_t *i, struct test *out, stru
 	else if (word(s, n, i, "deny"))
 		out->expect = VERDICT_DENY;
 	else if (word(s, n, i, "never"))
-		return bad(f, 0, n,
+		return pattern_bad(f, 0, n,
 			"a `never` test, which is not supported by this version of agentd. Delete "
 			"it");
 	else
-		return bad(f, 0, n,
+		return pattern_bad(f, 0, n,
 			"a test that does not start with the expected decision. Write `allow tool "
 			"Read`, `ask tool …` or `deny tool …`");
 	if (word(s, n, i, "tool"))
@@ -293,11 +274,11 @@ static int test_words(const char *s, size_t n, size_t *i, struct test *out, stru
 	}
 	for (k = 0; k < sizeof later / sizeof *later; k++) {
 		if (word(s, n, i, later[k]))
-			return bad(f, 0, n,
+			return pattern_bad(f, 0, n,
 				"a test of a kind that is not supported by this version of agentd: "
 				"no gate enforces it yet. Delete it");
 	}
-	return bad(f, *i, n - *i,
+	return pattern_bad(f, *i, n - *i,
 		"a test that does not say what kind of action it is. Write tool, file, connect, … "
 		"behind the decision");
 }
@@ -342,17 +323,17 @@ static int test_action(
 		values[made] =
 			test_value(s + c->arg[made].value, c->arg[made].value_len, &arg->len);
 		if (!values[made]) {
-			failed = no_memory(f);
+			failed = pattern_no_memory(f);
 			break;
 		}
 		arg->text = values[made];
 	}
 	if (!failed && action_from_tool(&out->action, &test_places, s + c->name, c->name_len, args,
 			       c->args, &e)) {
-		failed = bad(f, c->name, c->name_len,
+		failed = pattern_bad(f, c->name, c->name_len,
 			"a call that is %s. Write one that a tool can make", e.text);
 		if (strstr(e.text, "memory"))
-			no_memory(f);
+			pattern_no_memory(f);
 	}
 	for (i = 0; i < made; i++)
 		free(values[i]);
@@ -367,7 +348,7 @@ int test_parse(
 
 	out->text = arena_copy(a, text, n);
 	if (!out->text)
-		return no_memory(f);
+		return pattern_no_memory(f);
 	if (test_words(out->text, n, &i, out, f))
 		return -1;
 	if (out->kind) {

@@ -61,10 +61,11 @@ int take_rule_why(struct loader *l, const struct yaml_value *v)
 
 static int is_rule_key(const char *key)
 {
-	const struct key *k;
+	const char *path, *type;
+	int supported;
 
-	for (size_t i = 0; (k = key_at(i)) != NULL; i++) {
-		if (strncmp(k->path, "rule.", 5) == 0 && strcmp(k->path + 5, key) == 0)
+	for (size_t i = 0; (path = policy_key(i, &type, &supported)) != NULL; i++) {
+		if (strncmp(path, "rule.", 5) == 0 && strcmp(path + 5, key) == 0)
 			return 1;
 	}
 	return 0;
@@ -125,14 +126,14 @@ static int by_effect(const void *a, const void *b)
 /* "files.deny": the kind and the effect of the rules below. */
 static enum verdict rules_key(struct loader *l, enum action_kind *id)
 {
-	const char *dot = strchr(l->key->path, '.');
+	const char *dot = strchr(l->key, '.');
 	const struct kind *k;
 
 	l->kind = NULL;
 	*id = ACTION_TOOL;
 	for (size_t i = 0; (k = kind_at(i)) != NULL; i++) {
-		if (strncmp(k->section, l->key->path, (size_t)(dot - l->key->path)) == 0 &&
-			k->section[dot - l->key->path] == 0) {
+		if (strncmp(k->section, l->key, (size_t)(dot - l->key)) == 0 &&
+			k->section[dot - l->key] == 0) {
 			l->kind = k;
 			*id = k->id;
 		}

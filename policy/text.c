@@ -5,44 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int continuation(const char *p, size_t i)
-{
-	return ((unsigned char)p[i] & 0xc0) == 0x80;
-}
-
-size_t utf8_next(const char *p, size_t n, uint32_t *cp)
-{
-	static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned char c = (unsigned char)p[0];
-	size_t len, i;
-
-	if (c < 0x80) {
-		*cp = c;
-		return 1;
-	}
-	if (c >= 0xf0 && c < 0xf8) {
-		len = 4;
-		*cp = c & 0x07u;
-	} else if (c >= 0xe0 && c < 0xf0) {
-		len = 3;
-		*cp = c & 0x0fu;
-	} else if (c >= 0xc0 && c < 0xe0) {
-		len = 2;
-		*cp = c & 0x1fu;
-	} else {
-		return 0;
-	}
-	if (n < len)
-		return 0;
-	for (i = 1; i < len; i++) {
-		if (!continuation(p, i))
-			return 0;
-		*cp = *cp << 6 | ((unsigned char)p[i] & 0x3fu);
-	}
-	if (*cp < least[len] || *cp > 0x10ffff || (*cp >= 0xd800 && *cp <= 0xdfff))
-		return 0;
-	return len;
-}
+#include "common/escape.h"
+#include "common/utf8.h"
 
 int utf8_ok(const char *p, size_t n)
 {
@@ -50,7 +14,7 @@ int utf8_ok(const char *p, size_t n)
 	uint32_t cp;
 
 	while (i < n) {
-		len = utf8_next(p + i, n - i, &cp);
+		len = utf8_decode(p + i, n - i, &cp);
 		if (!len || !cp)
 			return 0;
 		i += len;
@@ -63,25 +27,14 @@ size_t utf8_count(const char *p, size_t n)
 	size_t i, count = 0;
 
 	for (i = 0; i < n; i++)
-		count += !continuation(p, i);
+		count += ((unsigned char)p[i] & 0xc0) != 0x80;
 	return count;
-}
-
-int text_hidden(uint32_t cp)
-{
-	if (cp < 0x7f)
-		return 0;
-	return (cp >= 0x7f && cp <= 0x9f) || cp == 0xad || cp == 0x061c || cp == 0x115f ||
-	       cp == 0x1160 || cp == 0x3164 || cp == 0xffa0 || (cp >= 0x180b && cp <= 0x180f) ||
-	       (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
-	       (cp >= 0x2060 && cp <= 0x206f) || (cp >= 0xfe00 && cp <= 0xfe0f) || cp == 0xfeff ||
-	       (cp >= 0xfff0 && cp <= 0xfffb) || (cp >= 0xe0000 && cp <= 0xe0fff);
 }
 
 static size_t show_one(char *out, const char *p, size_t n, size_t *used)
 {
 	uint32_t cp = 0;
-	size_t len = utf8_next(p, n, &cp);
+	size_t len = utf8_decode(p, n, &cp);
 
 	*used = len ? len : 1;
 	if (!len)
@@ -93,7 +46,7 @@ static size_t show_one(char *out, const char *p, size_t n, size_t *used)
 	}
 	if (cp < 0x20 || cp == 0x7f)
 		return (size_t)sprintf(out, "\\x%02x", (unsigned)cp);
-	if (text_hidden(cp))
+	if (escape_unsafe(cp))
 		return (size_t)sprintf(out, "\\u{%X}", (unsigned)cp);
 	memcpy(out, p, len);
 	return len;

@@ -7,19 +7,11 @@
 
 #include "policy/policy.h"
 
-/* Decodes one code point of p[0..n), n > 0, into *cp. Returns its length, or 0 when the bytes are
- * not UTF-8 (overlong, surrogate, above U+10FFFF, cut short). RFC 3629. */
-size_t utf8_next(const char *p, size_t n, uint32_t *cp);
-
 /* 1 when p[0..n) is UTF-8 without NUL. */
 int utf8_ok(const char *p, size_t n);
 
 /* Number of code points of valid UTF-8. */
 size_t utf8_count(const char *p, size_t n);
-
-/* 1 for code points that a reviewer cannot see or that reorder what he sees: bidirectional
- * controls, zero-width characters, odd line breaks, C1 controls. */
-int text_hidden(uint32_t cp);
 
 /* Copies text into buf so that it can be printed on one line: control and hidden characters as
  * \xNN or \u{NNNN}, and "…" at the end when it does not fit into cap. Returns buf. */

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "common/escape.h"
+#include "common/utf8.h"
 #include "policy/text.h"
 
 struct reader {
@@ -52,7 +54,7 @@ static size_t column_offset(const char *text, size_t len, size_t start, unsigned
 	uint32_t cp;
 
 	while (column > 1 && at < len && text[at] != '\n') {
-		used = utf8_next(text + at, len - at, &cp);
+		used = utf8_decode(text + at, len - at, &cp);
 		at += used ? used : 1;
 		column--;
 	}
@@ -100,10 +102,9 @@ static const char *byte_problem(uint32_t cp)
 	}
 	if (cp < 0x20 || (cp >= 0x7f && cp <= 0x9f))
 		return "a control character. Delete it";
-	if (text_hidden(cp))
-		return "an invisible or text-reordering character. Delete it: what a reviewer "
-		       "reads "
-		       "must be what is there";
+	if (escape_unsafe(cp))
+		return "a character that is invisible, blank or reorders text. Delete it, or type "
+		       "a plain space: what a reviewer reads must be what is there";
 	return NULL;
 }
 
@@ -121,7 +122,7 @@ static int check_bytes(struct reader *r)
 			column++;
 			continue;
 		}
-		used = utf8_next(r->text + i, r->len - i, &cp);
+		used = utf8_decode(r->text + i, r->len - i, &cp);
 		if (!used)
 			return policy_fail(r->e, r->name, line, column,
 				"not UTF-8 (byte 0x%02x). Save the file as UTF-8.",
@@ -437,8 +438,8 @@ static int check_scalar(struct reader *r, const yaml_mark_t *m, const char *s, s
 	uint32_t cp;
 
 	while (i < n) {
-		used = utf8_next(s + i, n - i, &cp);
-		if (!used || (cp < 0x20 && cp != '\n' && cp != '\t') || text_hidden(cp))
+		used = utf8_decode(s + i, n - i, &cp);
+		if (!used || (cp != '\n' && cp != '\t' && escape_unsafe(cp)))
 			return reject(r, m,
 				"an escape that stands for a control or invisible character. Write "
 				"text that can be read");

@@ -29,7 +29,7 @@ DEPS_OK := $(B)/.deps-build
 $(DEPS_OK): tools/deps
 	@tools/deps --check build
 	@mkdir -p $(@D) && touch $@
-ALL_C_SRC := $(COMMON) $(POLICY) $(AUDIT) $(SUP) $(INIT) $(ROLES) $(CTL) $(CTLTOOLS) $(UNIT)
+ALL_C_SRC := $(sort $(COMMON) $(POLICY) $(AUDIT) $(SUP) $(INIT) $(ROLES) $(CTL) $(CTLTOOLS) $(UNIT))
 $(call obj,$(ALL_C_SRC)) $(call muslobj,$(COMMON) $(INIT) $(CTL)): | $(DEPS_OK)
 
 # ---- tests ----------------------------------------------------------------------------------------

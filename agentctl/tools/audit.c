@@ -56,7 +56,9 @@ static int help(void)
 	      "\n"
 	      "exit codes: 0; 2 usage; verify: 0 intact, 1 tampered with, 3 something is missing "
 	      "or\n"
-	      "cannot be read, 4 intact with warnings\n"
+	      "cannot be read, 4 intact with warnings; tail and show: 1 no such record, or it "
+	      "is not\n"
+	      "JSON, 3 the log cannot be read, or agentd is not running\n"
 	      "\n"
 	      "example\n"
 	      "  agentctl audit tail -f --verdict deny\n",
@@ -73,7 +75,7 @@ static int usage(void)
 
 static int fail(const struct error *e, int code)
 {
-	fprintf(stderr, "agentctl audit: %s\n", e->text);
+	(void)tool_fail("audit", e);
 	return code;
 }
 
@@ -344,8 +346,11 @@ static int ask_recorder(
 		return error_set(e, errno,
 			"cannot read the log in %s nor reach the daemon at %s; is agentd running?",
 			p->audit, p->control);
-	/* The verb first: what follows it on the connection is for the recorder. */
-	if (io_write_all(fd, line, 6) < 0 || io_write_all(fd, line + 6, (size_t)n - 6) < 0) {
+	/* The verb first: what follows it on the connection is for the recorder. A supervisor that refused
+	 * has its words in the socket already: EPIPE is not the end. */
+	if ((io_send_fds(fd, line, 6, NULL, 0, 0) < 0 ||
+		    io_send_fds(fd, line + 6, (size_t)n - 6, NULL, 0, 0) < 0) &&
+		errno != EPIPE) {
 		error_set(e, errno, "cannot ask the recorder");
 		close(fd);
 		return -1;
@@ -758,6 +763,14 @@ static int show_entry(struct span entry, struct error *e)
 	return 0;
 }
 
+static int no_record(const char *index)
+{
+	struct error e;
+
+	error_set(&e, 0, "there is no record %.20s, or it is not about you", index);
+	return fail(&e, TOOL_FAILED);
+}
+
 static int audit_show(int argc, char **argv)
 {
 	char *end = NULL;
@@ -776,9 +789,12 @@ static int audit_show(int argc, char **argv)
 	r = source_open(&s, index, 1, 0, &e);
 	if (r == 0) {
 		r = source_next(&s, 0, &entry, &e);
-		if (r == 0)
-			error_set(&e, 0, "there is no record %s, or it is not about you", argv[1]);
-		r = r > 0 ? show_entry(entry, &e) : fail(&e, EXIT_UNDECIDED);
+		if (r > 0)
+			r = show_entry(entry, &e);
+		else if (r < 0)
+			r = fail(&e, EXIT_UNDECIDED);
+		else
+			r = no_record(argv[1]);
 	} else {
 		r = fail(&e, EXIT_UNDECIDED);
 	}
@@ -793,13 +809,18 @@ int tool_audit(int argc, char **argv)
 		int (*run)(int argc, char **argv);
 	} verbs[] = {{"verify", audit_verify}, {"tail", audit_tail}, {"show", audit_show}};
 
+	char called[64]; /* getopt begins its messages with it */
+
 	if (sodium_init() < 0)
 		return EXIT_UNDECIDED;
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
 		return help();
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++) {
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		snprintf(called, sizeof called, "agentctl audit %s", verbs[i].name);
+		argv[1] = called;
+		return verbs[i].run(argc - 1, argv + 1);
 	}
 	return usage();
 }

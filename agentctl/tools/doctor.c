@@ -328,17 +328,23 @@ static void check_broker(struct report *r, const struct paths *p)
 	json_decref(status);
 }
 
-/* The recorder's own language: see agentctl audit. It sends an entry or closes, or it is stuck. */
+/* The recorder's own language: see agentctl audit. It sends an entry or closes, or it is stuck; a
+ * supervisor that has none says ERR. */
 static void check_recorder(struct report *r, const struct paths *p)
 {
 	static const char ask[] = "AUDIT\n{\"last\":1}\n";
 	cleanup_close int fd = io_connect_unix(p->control);
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	char answer[256] = "";
 
-	if (fd < 0 || io_write_all(fd, ask, sizeof ask - 1) < 0)
+	/* One that refused has its words in the socket already. */
+	if (fd < 0 || (io_send_fds(fd, ask, sizeof ask - 1, NULL, 0, 0) < 0 && errno != EPIPE))
 		say(r, MISSING, "agentd", "recorder", "cannot be asked: %s", strerror(errno));
 	else if (poll(&pfd, 1, ANSWER_S * 1000) <= 0)
 		say(r, MISSING, "agentd", "recorder", "does not answer within %d s", ANSWER_S);
+	else if (read(fd, answer, sizeof answer - 1) > 4 && strncmp(answer, "ERR ", 4) == 0)
+		say(r, MISSING, "agentd", "recorder", "cannot be asked: %.*s",
+			(int)strcspn(answer + 4, "\n"), answer + 4);
 	else
 		say(r, HAVE, "agentd", "recorder", "answers");
 }

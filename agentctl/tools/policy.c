@@ -12,8 +12,6 @@
 #include "agentctl/tools/tools.h"
 #include "common/cleanup.h"
 
-#define REPO_FILE ".agentd/policy.yaml"
-
 struct options {
 	const char *agent;
 	int effective;
@@ -280,7 +278,7 @@ static int trust_loaded(const struct policy_docs *d, const struct policy *p, con
 
 static int verb_trust(const struct options *o)
 {
-	const char *file = o->argc ? o->argv[0] : REPO_FILE;
+	const char *file = o->argc ? o->argv[0] : policy_docs_repo();
 	cleanup_free char *path = realpath(file, NULL);
 	struct policy_docs d = {0};
 	struct policy *p = NULL;
@@ -309,7 +307,7 @@ static int verb_trust(const struct options *o)
 /* The file may be gone: then its path is taken as it was typed. */
 static int verb_untrust(const struct options *o)
 {
-	const char *file = o->argc ? o->argv[0] : REPO_FILE;
+	const char *file = o->argc ? o->argv[0] : policy_docs_repo();
 	cleanup_free char *path = realpath(file, NULL);
 	json_t *result;
 	int code = 0;
@@ -396,7 +394,7 @@ static int help(void)
 	      "                                        --effective what they come to\n"
 	      "       agentctl policy explain [--agent KIND] CALL [FILE…]\n"
 	      "                                        what each layer says about a call\n"
-	      "       agentctl policy trust [FILE]     use this repository's file (" REPO_FILE ")\n"
+	      "       agentctl policy trust [FILE]     use the workspace's .agentd/policy.yaml\n"
 	      "       agentctl policy untrust [FILE]   no longer\n"
 	      "       agentctl policy trusted          what you trust\n"
 	      "       agentctl policy builtin          print the built-in layer\n"

@@ -4,12 +4,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agentctl/place.h"
 #include "common/escape.h"
 #include "common/io.h"
 #include "common/paths.h"
@@ -51,9 +53,7 @@ static int read_text(const char *path, int optional, char **text, size_t *n, str
 	if (optional && access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	*text = io_read_file(AT_FDCWD, path, POLICY_DOC_MAX, n, e);
-	if (!*text)
-		return error_prefix(e, "%.300s", path);
-	return 0;
+	return *text ? 0 : -1;
 }
 
 int policy_docs_add(struct policy_docs *d, const char *path, enum policy_origin origin,
@@ -102,6 +102,32 @@ static int add_directory(struct policy_docs *d, const char *dir, struct error *e
 	return failed ? -1 : 0;
 }
 
+/* As `agentctl run` finds it. "" where there is no working directory. */
+static void find_workspace(char out[PATH_MAX], int *is_cwd)
+{
+	const char *home = getenv("HOME");
+	char cwd[PATH_MAX], real[PATH_MAX];
+
+	out[0] = 0;
+	*is_cwd = 1;
+	if (!getcwd(cwd, sizeof cwd))
+		return;
+	workspace_find(cwd, home && realpath(home, real) ? real : "/", out);
+	*is_cwd = strcmp(cwd, out) == 0;
+}
+
+const char *policy_docs_repo(void)
+{
+	static const char file[] = ".agentd/policy.yaml";
+	static char path[PATH_MAX + sizeof file];
+	char workspace[PATH_MAX];
+	int is_cwd;
+
+	find_workspace(workspace, &is_cwd);
+	snprintf(path, sizeof path, "%s/%s", workspace, file);
+	return is_cwd ? file : path;
+}
+
 int policy_docs_add_standard(struct policy_docs *d, struct error *e)
 {
 	const char *home = getenv("HOME");
@@ -118,7 +144,7 @@ int policy_docs_add_standard(struct policy_docs *d, struct error *e)
 		if (policy_docs_add(d, path, POLICY_USER, 1, e))
 			return -1;
 	}
-	return policy_docs_add(d, ".agentd/policy.yaml", POLICY_REPO, 1, e);
+	return policy_docs_add(d, policy_docs_repo(), POLICY_REPO, 1, e);
 }
 
 void policy_docs_free(struct policy_docs *d)
@@ -130,18 +156,24 @@ void policy_docs_free(struct policy_docs *d)
 
 struct policy_facts policy_docs_facts(const char *agent)
 {
-	static char host[256], names[4096];
+	static char host[256], names[4096], branch[256];
 	static struct passwd entry;
 	struct passwd *pw = NULL;
+	char workspace[PATH_MAX];
+	int is_cwd;
 
 	if (getpwuid_r(getuid(), &entry, names, sizeof names, &pw) != 0)
 		pw = NULL;
 	if (gethostname(host, sizeof host - 1) < 0)
 		host[0] = 0;
+	find_workspace(workspace, &is_cwd);
+	if (branch_find(workspace, branch, sizeof branch) < 0)
+		branch[0] = 0;
 	return (struct policy_facts){.agent = agent ? agent : "command",
 		.user = pw ? pw->pw_name : NULL,
 		.host = host[0] ? host : NULL,
-		.ci = getenv("CI") != NULL};
+		.branch = branch[0] ? branch : NULL,
+		.ci = in_ci()};
 }
 
 struct policy *policy_docs_load(const struct policy_docs *d, const char *agent, int *code)

@@ -20,7 +20,11 @@ struct policy_docs {
 int policy_docs_add(struct policy_docs *d, const char *path, enum policy_origin origin,
 	int optional, struct error *e);
 
-/* Adds the administrator's, the user's and the repository's of the current directory. 0, or -1. */
+/* The policy file of the workspace that a run started here would have; lives until the next call. */
+const char *policy_docs_repo(void);
+
+/* Adds the administrator's, the user's and the repository's that a run started here would have.
+ * 0, or -1. */
 int policy_docs_add_standard(struct policy_docs *d, struct error *e);
 
 void policy_docs_free(struct policy_docs *d);

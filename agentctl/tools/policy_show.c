@@ -14,8 +14,13 @@ static void show_layers(const struct policy *p, const char *agent)
 	struct policy_layer l;
 	size_t i;
 
-	printf("# policy %.16s… for agent %s, user %s, host %s%s\n", policy_digest(p), f.agent,
-		f.user ? f.user : "(unknown)", f.host ? f.host : "(unknown)", f.ci ? ", ci" : "");
+	printf("# policy %.16s… for agent %s, user %s, host %s", policy_digest(p), f.agent,
+		f.user ? f.user : "(unknown)", f.host ? f.host : "(unknown)");
+	if (f.branch) {
+		printf(", branch ");
+		policy_print(f.branch);
+	}
+	printf("%s\n", f.ci ? ", ci" : "");
 	for (i = 0; policy_layer_get(p, i, &l) == 0; i++) {
 		printf("# %-7s ", policy_origin_name(l.origin));
 		policy_print(l.file);

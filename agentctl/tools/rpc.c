@@ -64,8 +64,8 @@ struct rpc *rpc_open(const struct paths *p, const char *channel, struct error *e
 		return NULL;
 	}
 	r->fd = connect_daemon(p, e);
-	if (r->fd >= 0 && send_all(r->fd, line, (size_t)n) == 0)
-		return r;
+	if (r->fd >= 0 && (send_all(r->fd, line, (size_t)n) == 0 || errno == EPIPE))
+		return r; /* a refusal can be read: see send_call */
 	if (r->fd >= 0)
 		error_set(e, errno, "cannot speak to agentd");
 	rpc_close(r);

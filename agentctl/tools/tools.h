@@ -1,6 +1,7 @@
 /* agentctl-tools: the verbs of agentctl that need JSON, YAML or cryptography. agentctl (static, small)
  * execs `agentctl-tools VERB ARGS…` for them. main.c strips `--root DIR` (it becomes AGENTD_ROOT, so a
- * verb calls paths_init(&p, NULL, &e)) and calls the verb's function with argv[0] = the verb.
+ * verb calls paths_init(&p, NULL, &e)) and calls the verb's function with argv[0] = the verb; --help
+ * anywhere before "--" comes to it as argv[1] alone.
  *
  * A verb prints its result on stdout, one-line errors with the cure on stderr (tool_fail) and returns
  * its exit code. It never prints text from an agent without escape_text (common/escape.h). */

@@ -622,8 +622,9 @@ int ask_answer(struct broker *b, struct rpc_client *who, const char *rpc_id, con
 	struct ask *a = ask_find(b, ask_id);
 	struct settlement *s;
 
-	/* Another user's ask is answered like one that does not exist. */
-	if (!a || !peer_may(&who->peer, a->box))
+	/* Another user's ask is answered like one that does not exist; so is one whose time is over, though
+	 * its timer has not run yet (the broker or the machine slept). */
+	if (!a || !peer_may(&who->peer, a->box) || io_now_boot() >= a->expires_ns)
 		return error_set(e, 0,
 			"no approval %.16s waits (it may have been answered or have timed out); "
 			"see "
@@ -631,6 +632,12 @@ int ask_answer(struct broker *b, struct rpc_client *who, const char *rpc_id, con
 			ask_id);
 	if (who_ok(a->box, &who->peer, e) < 0 || scope_ok(a->box, ans, e) < 0)
 		return -1;
+	/* All that wait are answered as one: it must not allow more calls than the human said. */
+	if (ans->allow && ans->scope == SCOPE_USES && ans->uses < a->nwaiters)
+		return error_set(e, 0,
+			"%u calls wait for this answer already: approve it with %u uses or more, "
+			"or deny it",
+			a->nwaiters, a->nwaiters);
 	if (needs_grant(a, ans) && a->box->ngrants >= GRANTS_MAX)
 		return error_set(e, 0,
 			"this sandbox has %u answers that last already: approve once", GRANTS_MAX);

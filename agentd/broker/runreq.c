@@ -204,8 +204,7 @@ static int take_all(struct parser *p, size_t n)
 		else
 			failed = take(p, tag, v);
 	}
-	if (!failed)
-		terminate_values(r, &all);
+	terminate_values(r, &all); /* a refusal quotes them too */
 	free(all.v);
 	return failed;
 }

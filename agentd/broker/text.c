@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/escape.h"
+#include "common/utf8.h"
 
 static int reserve(struct text *t, size_t n)
 {

@@ -38,13 +38,13 @@ static int read_ops(
 	*out = (struct byteset){{0}};
 	for (; *i < n && s[*i] != ' '; ++*i) {
 		if (!s[*i] || !strchr(ops, s[*i]) || byteset_has(out, (unsigned char)s[*i]))
-			return kind_fault(f, start, *i + 1 - start,
+			return pattern_bad(f, start, *i + 1 - start,
 				"no operations. Start with letters of rwdma (read, write, delete, "
 				"move, attributes) and a space, as in `rw ws:/**`");
 		byteset_add(out, (unsigned char)s[*i]);
 	}
 	if (*i == start)
-		return kind_fault(f, start, n - start,
+		return pattern_bad(f, start, n - start,
 			"a rule without operations. Write `r PATH` or `rw PATH`");
 	if (byteset_has(out, 'w') && !byteset_has(out, 'd') && !byteset_has(out, 'm') &&
 		!byteset_has(out, 'a')) {
@@ -54,7 +54,7 @@ static int read_ops(
 	}
 	*i = skip_blanks(s, n, *i);
 	if (*i == n)
-		return kind_fault(f, start, n - start,
+		return pattern_bad(f, start, n - start,
 			"operations without a path. Write the path behind a space");
 	return 0;
 }
@@ -67,7 +67,7 @@ static int file_parse(
 
 	*out = r;
 	if (!r)
-		return kind_no_memory(f);
+		return pattern_no_memory(f);
 	while (n && text[n - 1] == ' ')
 		n--;
 	if (read_ops(text, n, &i, &r->ops, f))
@@ -141,7 +141,7 @@ static int file_read(struct arena *a, const char *text, size_t n, const struct s
 {
 	(void)shape;
 	if (n < 3 || !text[0] || !strchr(ops, text[0]) || text[1] != ' ')
-		return kind_fault(f, 0, n,
+		return pattern_bad(f, 0, n,
 			"a file action without its operation. Write one of r w d m a, a space and "
 			"the path");
 	if (!path_is_canonical(text + 2, n - 2, f)) {
@@ -149,8 +149,8 @@ static int file_read(struct arena *a, const char *text, size_t n, const struct s
 		return -1;
 	}
 	if (!utf8_ok(text + 2, n - 2))
-		return kind_fault(f, 2, n - 2, "a path that is no UTF-8. Write one that is");
-	return file_word(a, text[0], 0, 0, text + 2, n - 2, word) ? kind_no_memory(f) : 0;
+		return pattern_bad(f, 2, n - 2, "a path that is no UTF-8. Write one that is");
+	return file_word(a, text[0], 0, 0, text + 2, n - 2, word) ? pattern_no_memory(f) : 0;
 }
 
 static int file_show(const struct word *w, const struct shape *shape, char *out, size_t cap)

@@ -1,8 +1,6 @@
 /* The table of kinds, and what several of them use; see kind.h. */
 #include "policy/kinds/kind.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 static const struct kind *const kinds[] = {&kind_file, &kind_net};
@@ -122,25 +120,4 @@ void word_field(struct word_builder *b, const char *s, size_t n)
 	for (size_t i = 0; i < n; i++)
 		word_byte(b, (unsigned char)s[i]);
 	word_byte(b, 0);
-}
-
-/* ---- faults ---- */
-
-int kind_fault(struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...)
-{
-	va_list ap;
-
-	f->at = at;
-	f->len = len;
-	va_start(ap, fmt);
-	vsnprintf(f->text, sizeof f->text, fmt, ap);
-	va_end(ap);
-	return -1;
-}
-
-int kind_no_memory(struct pattern_fault *f)
-{
-	f->at = f->len = 0;
-	f->text[0] = 0;
-	return -1;
 }

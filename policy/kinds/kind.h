@@ -83,8 +83,4 @@ int word_begin(struct arena *a, struct word_builder *b, size_t cap);
 void word_byte(struct word_builder *b, unsigned byte);
 void word_field(struct word_builder *b, const char *s, size_t n); /* and its NUL */
 
-__attribute__((format(printf, 4, 5))) int kind_fault(
-	struct pattern_fault *f, size_t at, size_t len, const char *fmt, ...);
-int kind_no_memory(struct pattern_fault *f);
-
 #endif

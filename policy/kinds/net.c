@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/kinds/kind.h"
+#include "common/utf8.h"
 #include "policy/text.h"
 
 static const char dotted[] = "0123456789.";
@@ -21,7 +21,7 @@ static const char dotted[] = "0123456789.";
 
 static int bad_cidr(size_t n, size_t at, struct pattern_fault *f)
 {
-	return kind_fault(f, at, n,
+	return pattern_bad(f, at, n,
 		"no network. Write ADDRESS/BITS with zero bits behind BITS, as in 10.0.0.0/8 or "
 		"[fe80::/10]");
 }
@@ -69,7 +69,7 @@ static int read_cidr(
 		return bad_cidr(n, at, f);
 	out->bits = (unsigned)bits;
 	if (!bits_clear(out->addr, out->bits, v6 ? 128 : 32))
-		return kind_fault(f, at, n,
+		return pattern_bad(f, at, n,
 			"an address with bits set behind its prefix. Clear them, or write a longer "
 			"prefix (/%u for the one address)",
 			v6 ? 128u : 32u);
@@ -83,29 +83,29 @@ static int check_host_bytes(const char *s, size_t n, size_t at, struct pattern_f
 	size_t i;
 
 	if (n && strspn(s, dotted) >= n)
-		return kind_fault(f, at, n,
+		return pattern_bad(f, at, n,
 			"an address where a name must stand. Write it as a network: %.*s/32",
 			(int)(n < 40 ? n : 40), s);
 	for (i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
 
 		if (c >= 'A' && c <= 'Z')
-			return kind_fault(f, at + i, 1,
+			return pattern_bad(f, at + i, 1,
 				"an upper-case letter in a host, which is never asked for like "
 				"this. Write it in lower case");
 		if (c >= 0x80)
-			return kind_fault(f, at + i, utf8_next(s + i, n - i, &cp),
+			return pattern_bad(f, at + i, utf8_decode(s + i, n - i, &cp),
 				"a character that is not ASCII in a host. Write the name as "
 				"A-labels (xn--…)");
 		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !strchr("-_.*?[]{},!", c))
-			return kind_fault(f, at + i, 1,
+			return pattern_bad(f, at + i, 1,
 				"a character that no host name has. Write letters, digits, - and "
 				"dots");
 	}
 	if (n && s[n - 1] == '.')
-		return kind_fault(f, at + n - 1, 1, "a dot at the end. Leave it out");
+		return pattern_bad(f, at + n - 1, 1, "a dot at the end. Leave it out");
 	if (n && (s[0] == '.' || memmem(s, n, "..", 2)))
-		return kind_fault(f, at, n, "an empty label. Write *. for any one label");
+		return pattern_bad(f, at, n, "an empty label. Write *. for any one label");
 	return 0;
 }
 
@@ -113,17 +113,17 @@ int net_host_parse(struct arena *a, const char *s, size_t n, size_t at, struct n
 	struct pattern_fault *f)
 {
 	if (n == 0)
-		return kind_fault(f, at, 0, "a rule without a host. Write HOST:PORT");
+		return pattern_bad(f, at, 0, "a rule without a host. Write HOST:PORT");
 	if (s[0] == '[' && memchr(s, ':', n)) {
 		if (s[n - 1] != ']')
-			return kind_fault(
+			return pattern_bad(
 				f, at, n, "a bracket that is not closed. Write [fe80::/10]");
 		return read_cidr(s + 1, n - 2, at + 1, out, f);
 	}
 	if (memchr(s, '/', n))
 		return read_cidr(s, n, at, out, f);
 	if (memchr(s, ':', n))
-		return kind_fault(
+		return pattern_bad(
 			f, at, n, "an IPv6 address without brackets. Write [fe80::/10]:443");
 	if (check_host_bytes(s, n, at, f))
 		return -1;
@@ -159,7 +159,7 @@ int net_ports_parse(
 		struct net_range *r = &out->range[out->count];
 
 		if (out->count == NET_PORTS_MAX)
-			return kind_fault(f, at, n, "more than 16 ports. Write a range");
+			return pattern_bad(f, at, n, "more than 16 ports. Write a range");
 		if (read_port(s, n, &i, &r->lo))
 			break;
 		r->hi = r->lo;
@@ -176,7 +176,7 @@ int net_ports_parse(
 		if (s[i++] != ',')
 			break;
 	}
-	return kind_fault(f, at, n,
+	return pattern_bad(f, at, n,
 		"no port. Write a number from 1 to 65535, a list 80,443, a range 1024-65535, or * "
 		"for any");
 }
@@ -199,19 +199,19 @@ static int net_parse(
 
 	*out = r;
 	if (!r)
-		return kind_no_memory(f);
+		return pattern_no_memory(f);
 	if (n == 0)
-		return kind_fault(f, 0, 0, "an empty rule. Write HOST:PORT");
+		return pattern_bad(f, 0, 0, "an empty rule. Write HOST:PORT");
 	if (memmem(text, n, "://", 3))
-		return kind_fault(f, 0, n,
+		return pattern_bad(f, 0, n,
 			"a URL, where a host and a port must stand. Write HOST:PORT; rules about "
 			"URLs stand in `http`");
 	colon = port_colon(text, n);
 	if (colon && text[0] != '[' && memchr(text, ':', n) != colon)
-		return kind_fault(
+		return pattern_bad(
 			f, 0, n, "an IPv6 address without brackets. Write it as [fe80::/10]:443");
 	if (!colon)
-		return kind_fault(f, 0, n,
+		return pattern_bad(f, 0, n,
 			"a host without its port. Write %.*s:443, or :* for any port",
 			(int)(n < 60 ? n : 60), text);
 	host = (size_t)(colon - text);
@@ -376,19 +376,19 @@ static int net_read(struct arena *a, const char *text, size_t n, const struct sh
 	(void)shape;
 	if (!colon || read_port(colon + 1, n - (size_t)(colon + 1 - text), &i, &port) ||
 		colon + 1 + i != text + n || port == 0)
-		return kind_fault(f, 0, n,
+		return pattern_bad(f, 0, n,
 			"a connection without its port. Write HOST:PORT, as in example.com:443");
 	len = (size_t)(colon - text);
 	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
 		host++;
 		len -= 2;
 	} else if (memchr(host, ':', len)) {
-		return kind_fault(f, 0, n, "an IPv6 address without brackets. Write [::1]:443");
+		return pattern_bad(f, 0, n, "an IPv6 address without brackets. Write [::1]:443");
 	}
 	if (word_begin(a, &b, n + 20))
-		return kind_no_memory(f);
+		return pattern_no_memory(f);
 	if (net_host_word(&b, host, len))
-		return kind_fault(f, 0, len,
+		return pattern_bad(f, 0, len,
 			"no host name or address as they are asked for. Write lower-case labels, "
 			"or "
 			"an address in its usual form");

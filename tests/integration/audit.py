@@ -102,7 +102,7 @@ def test_of_a_user(inst):
     shown = json.loads(inst.ctl("audit", "show", str(index), user="alice").ok().out)
     assert shown["i"] == index and shown["a"]["name"] == "mine", shown
     result = inst.ctl("audit", "show", str(index), user="bob")
-    assert result.code == 3 and "not about you" in result.err, result
+    assert result.code == 1 and "not about you" in result.err, result
     result = inst.ctl("audit", "verify", user="alice")
     assert result.code == 3 and "group agentd" in result.err, result
 

@@ -246,6 +246,14 @@ def test_direct(inst):
     inst.latched("web")
 
 
+def test_no_daemon(inst):
+    """With no daemon a user's kill is a failure of agentd (125), and says what root can do"""
+    inst.stop()
+    for target, whose in (("web", "12001/web"), ("12001/web", "12001/web"), ("--all", "12001/*")):
+        result = inst.ctl("kill", target).failed(125, "not running")
+        assert f"agentctl --root {inst.root} kill --direct '{whose}'" in result.err, result
+
+
 def small_state(root):
     """A state directory on a small filesystem of its own."""
     path = root + "/var/lib/agentd"

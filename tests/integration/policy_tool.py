@@ -46,9 +46,12 @@ class Place:
             f.write(text)
         return path
 
-    def policy(self, *args, stdin=None, env=None):
+    def policy(self, *args, **kw):
+        return self.tool("policy", *args, **kw)
+
+    def tool(self, *args, stdin=None, env=None):
         return subprocess.run(
-            [TOOLS, "policy", *args], cwd=self.project, input=stdin, text=True, timeout=20,
+            [TOOLS, *args], cwd=self.project, input=stdin, text=True, timeout=20,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
             env={"HOME": self.home, "AGENTD_ROOT": self.root, "PATH": "/usr/bin", **(env or {})})
 
@@ -112,6 +115,56 @@ def test_usage_errors_exit_with_2():
             assert r.returncode == 2 and r.stderr.count("\n") == 1 and not r.stdout, (args, r)
 
 
+def test_help_and_root_of_the_tool_verbs():
+    """agentctl VERB … --help is help, and a root that cannot be used is exit 2, for every verb"""
+    with Place() as p:
+        for args in (["policy", "check", "--help"], ["policy", "trust", "-h"],
+                     ["audit", "verify", "--help"], ["audit", "show", "1", "--help"],
+                     ["approve", "x", "--help"], ["deny", "x", "-h"], ["doctor", "--help"]):
+            r = p.tool(*args)
+            assert r.returncode == 0 and "usage: agentctl " + args[0] in r.stdout, (args, r)
+            assert not r.stderr, (args, r)
+        for args in (["approvals"], ["approve", "x"], ["policy", "trusted"], ["audit", "tail"],
+                     ["audit", "verify"], ["doctor"]):
+            r = p.tool("--root", "/nonexistent", *args)
+            assert r.returncode == 2 and "/nonexistent" in r.stderr, (args, r)
+        r = p.tool("policy", "explain", "--", "--help")
+        assert r.returncode == 2 and not r.stdout, r
+
+
+def test_output_that_cannot_be_written_is_no_success():
+    """A full disk under the output of a verb is exit 1 and said"""
+    with Place() as p, open("/dev/full", "wb") as full:
+        r = subprocess.run([TOOLS, "--root", p.root, "policy", "builtin"], stdout=full,
+                           stderr=subprocess.PIPE, text=True, timeout=20, check=False)
+        assert r.returncode == 1 and "could not be written" in r.stderr, r
+
+
+def test_a_refusal_that_comes_before_the_question_is_read():
+    """A supervisor that refuses a connection and closes it is heard, whatever was written"""
+    with Place() as p:
+        os.makedirs(p.root + "/run/agentd")
+        servers = []
+        for name in ("control.sock", "kill.sock"):
+            servers.append(socket.socket(socket.AF_UNIX))
+            servers[-1].bind(p.root + "/run/agentd/" + name)
+            servers[-1].listen()
+
+        def refuse():
+            while True:
+                conn, _ = servers[0].accept()
+                conn.send(b"ERR too many connections\n")
+                conn.close()
+        threading.Thread(target=refuse, daemon=True).start()
+        for args, code in ((["audit", "tail"], 3), (["audit", "show", "1"], 3), (["doctor"], 1),
+                           (["approvals"], 1), (["policy", "trusted"], 1)):
+            for _ in range(10):
+                r = p.tool(*args)
+                assert r.returncode == code, (args, r)
+                assert (r.stdout + r.stderr).count("too many connections") >= 1, (args, r)
+        assert "recorder: cannot be asked: too many" in p.tool("doctor").stdout
+
+
 def test_show_lists_the_layers_of_this_place_and_what_they_come_to():
     """policy show: all layers of this place, composed by strictest wins"""
     with Place() as p:
@@ -129,6 +182,27 @@ def test_show_lists_the_layers_of_this_place_and_what_they_come_to():
         assert "unmatched: deny" in r.stdout and "processes: 99" in r.stdout, r.stdout
         assert "Edit {/file_path: ws:/**}   # .agentd/policy.yaml:4" in r.stdout, r.stdout
         assert "#   PATH\n" in r.stdout and "SECRET_X" not in r.stdout
+
+
+def test_a_directory_below_the_top_has_the_same_policy_as_a_run():
+    """policy show and trust in a subdirectory: the workspace's file, branch and CI, as in a run"""
+    with Place() as p:
+        p.write("project/.agentd/policy.yaml", GOOD)
+        p.write("project/.git/HEAD", "ref: refs/heads/topic\n")
+        branch = p.write("branch.yaml", "policy: 1\nwhen: {branch: [topic]}\n")
+        ci = p.write("ci.yaml", "policy: 1\nwhen: {ci: true}\n")
+        p.project = p.make("project/sub")
+        r = p.policy("show", branch)
+        assert r.returncode == 0 and "project/.agentd/policy.yaml (web): 2 allow" in r.stdout, r
+        assert "branch topic" in r.stdout and "NOT USED" not in r.stdout, r
+        for value, used in (("true", True), ("false", False), ("0", False), ("", False)):
+            r = p.policy("show", ci, env={"CI": value})
+            assert ("NOT USED" not in r.stdout) == used, (value, r)
+        broker = Broker(p)
+        r = p.policy("trust")
+        assert r.returncode == 0, r
+        top = os.path.realpath(p.base) + "/project"
+        assert broker.calls[0][1]["path"] == top + "/.agentd/policy.yaml"
 
 
 def test_explain_says_which_rule_of_which_layer_decides():

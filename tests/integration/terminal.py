@@ -178,6 +178,15 @@ def test_long_output_of_short_commands(inst):
         t.close()
 
 
+def test_attach_refused(inst):
+    """A sandbox that is not there, or has no terminal, is a refusal and not a failure of agentd"""
+    inst.start_run("pipes", "sleep", "100")
+    for name, why in (("nobody", "no sandbox nobody runs"), ("pipes", "started with pipes")):
+        t = Terminal(inst, "attach", name)
+        assert t.wait() == 1, (name, t.text)
+        assert why in t.text, (name, t.text)
+
+
 @limit(60)
 def test_end_in_the_broker_while_nobody_is_attached(inst):
     """A detached command that has ended is not attached to a moment later under a new one's name"""

@@ -6,11 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SEAM '\x01' /* keeps apart two stars that braces bring together */
+
 /* start: first byte of the pattern, to see what stands before. Exponential, and plain. */
 static int slow(const char *start, const char *p, const char *s, int path)
 {
 	if (*p == 0)
 		return *s == 0;
+	if (*p == SEAM)
+		return slow(start, p + 1, s, path);
 	if (*p == '*' && path && p[1] == '*' && p[2] == '/' && p > start && p[-1] == '/') {
 		if (slow(start, p + 3, s, path))
 			return 1;
@@ -45,12 +49,20 @@ static int slow(const char *start, const char *p, const char *s, int path)
 	return *p == *s && slow(start, p + 1, s + 1, path);
 }
 
+/* Appends p[0..n) to one, which has at bytes. Returns the new length. */
+static int join(char one[200], int at, const char *p, int n)
+{
+	if (at && n && one[at - 1] == '*' && *p == '*')
+		one[at++] = SEAM;
+	return at + snprintf(one + at, 200 - (size_t)at, "%.*s", n, p);
+}
+
 /* Writes out every alternative and tries each. */
 static int slow_braces(const char *pattern, const char *text, int path)
 {
 	const char *open = strchr(pattern, '{'), *p, *option;
 	char one[200];
-	int depth = 0;
+	int depth = 0, at;
 
 	if (!open)
 		return slow(pattern, pattern, text, path);
@@ -67,8 +79,9 @@ static int slow_braces(const char *pattern, const char *text, int path)
 			depth += *option == '{';
 			depth -= *option == '}';
 		}
-		snprintf(one, sizeof one, "%.*s%.*s%s", (int)(open - pattern), pattern,
-			(int)(option - from), from, p + 1);
+		at = snprintf(one, sizeof one, "%.*s", (int)(open - pattern), pattern);
+		at = join(one, at, from, (int)(option - from));
+		join(one, at, p + 1, (int)strlen(p + 1));
 		if (slow_braces(one, text, path))
 			return 1;
 	}

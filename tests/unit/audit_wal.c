@@ -129,6 +129,19 @@ static void poke(const char *path, uint64_t at, const void *p, size_t n)
 
 /* ---- creation ---- */
 
+START_TEST(a_segment_of_a_terabyte_costs_nothing)
+{
+	static struct verify_report r;
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/wal/%020d.wal", dir, 0);
+	ck_assert_int_eq(truncate(path, 1ll << 40), 0);
+	must_refuse(EBADMSG);
+	verify_dir(fd, NULL, &r);
+	ck_assert_int_eq(r.result, VERIFY_TAMPERED);
+}
+END_TEST
+
 START_TEST(a_log_goes_on_where_it_was)
 {
 	struct tlog *t = must_open(NULL);
@@ -807,6 +820,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 20);
+	tcase_add_test(t, a_segment_of_a_terabyte_costs_nothing);
 	tcase_add_test(t, a_log_goes_on_where_it_was);
 	tcase_add_test(t, a_second_writer_is_refused);
 	tcase_add_test(t, only_an_empty_directory_or_an_unfinished_creation_is_new);

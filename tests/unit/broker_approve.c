@@ -3,40 +3,21 @@
 
 #include "tests/unit/broker_rig.h"
 
-#define ANN 1000u
 #define BOB 1001u
 
-#define PUSH AUTHORIZE("1", "Bash", "{\"command\":\"git push origin main\"}")
 #define PULL AUTHORIZE("2", "Bash", "{\"command\":\"git pull\"}")
-
-/* Says a line that will be held and takes the notification. */
-static void hold(int fd, const char *line)
-{
-	json_t *o = rig_ask(fd, line);
-
-	ck_assert_str_eq(json_string_value(json_object_get(o, "method")), "approval/pending");
-	json_decref(o);
-}
-
-static void expect(int fd, const char *decision)
-{
-	json_t *o = rig_hear(fd);
-
-	ck_assert_str_eq(rig_str(o, "result", "decision"), decision);
-	json_decref(o);
-}
 
 START_TEST(an_ask_holds_the_call_until_its_owner_approves)
 {
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
 	json_t *o, *r;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	ck_assert_ptr_null(rig_hear_within(fd, 50));
 	o = rig_answer(ann, "approve", rig_pending(ann), "");
 	ck_assert_str_eq(rig_str(o, "result", "sandbox"), "web");
 	json_decref(o);
-	expect(fd, "allow");
+	rig_expect(fd, "allow");
 	r = rig_last("approval");
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(r, "by"), "uid")), ANN);
 	ck_assert_str_eq(json_string_value(json_object_get(r, "scope")), "once");
@@ -74,7 +55,7 @@ START_TEST(a_denied_ask_tells_the_agent_what_the_human_said)
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	json_decref(rig_answer(ann, "deny", rig_pending(ann), ",\"reason\":\"not on friday\""));
 	o = rig_hear(fd);
 	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
@@ -96,7 +77,7 @@ START_TEST(who_waits_is_told_now_and_then)
 	rig.cfg.progress_ms = 30;
 	rig_broker_up();
 	fd = rig_box("web", ANN, 7, "");
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	o = rig_hear(fd);
 	ck_assert_str_eq(json_string_value(json_object_get(o, "method")), "approval/progress");
 	ck_assert_int_eq(
@@ -115,15 +96,15 @@ START_TEST(two_identical_asks_are_one_prompt)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	ck_assert_ptr_nonnull(calls_attach(x, pair[1]));
-	hold(fd, PUSH);
-	hold(pair[0], PUSH);
+	rig_hold(fd, PUSH);
+	rig_hold(pair[0], PUSH);
 	ck_assert_uint_eq(x->held, 2);
 	o = rig_answer(ann, "approve", rig_pending(ann), "");
 	ck_assert_int_eq(
 		json_integer_value(json_object_get(json_object_get(o, "result"), "waiters")), 2);
 	json_decref(o);
-	expect(fd, "allow");
-	expect(pair[0], "allow");
+	rig_expect(fd, "allow");
+	rig_expect(pair[0], "allow");
 	ck_assert_uint_eq(rig_count("approval"), 1);
 	ck_assert_uint_eq(rig_count("decision"), 2);
 	ck_assert_uint_eq(x->held, 0);
@@ -137,10 +118,10 @@ START_TEST(once_covers_no_second_call)
 {
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	json_decref(rig_answer(ann, "approve", rig_pending(ann), ""));
-	expect(fd, "allow");
-	hold(fd, PUSH);
+	rig_expect(fd, "allow");
+	rig_hold(fd, PUSH);
 	close(ann);
 	close(fd);
 }
@@ -151,15 +132,38 @@ START_TEST(a_number_of_uses_is_counted_and_covers_that_action_only)
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	json_decref(rig_answer(ann, "approve", rig_pending(ann), ",\"uses\":2"));
-	expect(fd, "allow");
-	hold(fd, PULL); /* another action asks on */
+	rig_expect(fd, "allow");
+	rig_hold(fd, PULL); /* another action asks on */
 	o = rig_ask(fd, PUSH);
 	ck_assert_str_eq(rig_str(o, "result", "decision"), "allow");
 	ck_assert_str_eq(rig_str(rig_last("decision"), "d", "by"), "approval");
 	json_decref(o);
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
+	close(ann);
+	close(fd);
+}
+END_TEST
+
+/* Who says "twice" saw one call, and the agent has asked three times meanwhile. */
+START_TEST(fewer_uses_than_calls_that_wait_are_not_taken)
+{
+	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
+	struct box *x = TAILQ_FIRST(&rig.b->boxes);
+	json_t *o;
+
+	for (int i = 0; i < 3; i++)
+		rig_hold(fd, PUSH);
+	o = rig_answer(ann, "approve", rig_pending(ann), ",\"uses\":2");
+	ck_assert_ptr_nonnull(strstr(rig_str(o, "error", "message"), "3"));
+	json_decref(o);
+	ck_assert_uint_eq(x->held, 3);
+	ck_assert_uint_eq(rig_count("approval"), 0);
+	json_decref(rig_answer(ann, "approve", rig_pending(ann), ",\"uses\":3"));
+	for (int i = 0; i < 3; i++)
+		rig_expect(fd, "allow");
+	rig_hold(fd, PUSH);
 	close(ann);
 	close(fd);
 }
@@ -170,12 +174,12 @@ START_TEST(an_approval_for_the_session_covers_that_sandbox_only)
 	int fd = rig_box("web", ANN, 7, ""), other = rig_box("api", ANN, 8, "");
 	int ann = rig_person(ANN, 0);
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	json_decref(rig_answer(ann, "approve", rig_pending(ann), ",\"session\":true"));
-	expect(fd, "allow");
+	rig_expect(fd, "allow");
 	rig_say(fd, PUSH);
-	expect(fd, "allow");
-	hold(other, PUSH);
+	rig_expect(fd, "allow");
+	rig_hold(other, PUSH);
 	close(ann);
 	close(fd);
 	close(other);
@@ -188,12 +192,12 @@ START_TEST(the_policy_can_forbid_answers_that_last)
 	int ann = rig_person(ANN, 0);
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	o = rig_answer(ann, "approve", rig_pending(ann), ",\"session\":true");
 	ck_assert_ptr_nonnull(strstr(rig_str(o, "error", "message"), "one call"));
 	json_decref(o);
 	json_decref(rig_answer(ann, "approve", rig_pending(ann), ""));
-	expect(fd, "allow");
+	rig_expect(fd, "allow");
 	close(ann);
 	close(fd);
 }
@@ -205,7 +209,7 @@ START_TEST(another_user_neither_sees_nor_answers)
 	char id[16];
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	ck_assert_str_eq(rig_pending(bob), "");
 	snprintf(id, sizeof id, "%s", rig_pending(ann));
 	o = rig_answer(bob, "approve", id, "");
@@ -231,9 +235,9 @@ START_TEST(the_admin_sees_and_answers_for_all)
 {
 	int fd = rig_box("web", ANN, 7, ""), root = rig_person(0, 1);
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	json_decref(rig_answer(root, "approve", rig_pending(root), ""));
-	expect(fd, "allow");
+	rig_expect(fd, "allow");
 	close(root);
 	close(fd);
 }
@@ -245,7 +249,7 @@ START_TEST(the_policy_can_leave_it_to_the_owner)
 	int root = rig_person(0, 1);
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	o = rig_answer(root, "approve", rig_pending(root), "");
 	ck_assert_ptr_nonnull(strstr(rig_str(o, "error", "message"), "approvals.who"));
 	json_decref(o);
@@ -272,7 +276,7 @@ START_TEST(tool_sock_has_no_method_that_approves)
 	char line[128];
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	snprintf(line, sizeof line,
 		"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"approve\",\"params\":{\"id\":\"%s\"}}",
 		rig_pending(ann));
@@ -327,7 +331,7 @@ START_TEST(a_client_can_cancel_what_it_waits_for)
 	json_t *o;
 	int answers = 0;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	rig_say(fd, "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"cancel\",\"params\":{\"id\":1}}");
 	for (int i = 0; i < 2; i++) {
 		o = rig_hear(fd);
@@ -348,7 +352,7 @@ START_TEST(a_client_that_leaves_takes_its_question_along)
 {
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	close(fd);
 	rig_idle(20);
 	ck_assert_str_eq(rig_pending(ann), "");
@@ -360,14 +364,11 @@ END_TEST
 START_TEST(when_the_recorder_dies_held_calls_are_denied_and_the_log_learns_it_later)
 {
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
-	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	close(rig.rec);
 	rig.rec = -1;
-	o = rig_hear(fd);
-	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
-	json_decref(o);
+	rig_expect(fd, "deny");
 	ck_assert_str_eq(rig_pending(ann), "");
 	ck_assert_uint_eq(rig_count("decision"), 0);
 	rig_new_recorder();
@@ -385,15 +386,15 @@ START_TEST(an_approval_that_cannot_be_recorded_allows_nothing)
 	char id[16];
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	snprintf(id, sizeof id, "%s", rig_pending(ann));
 	rig.mode = REC_REFUSE;
 	o = rig_answer(ann, "approve", id, ",\"session\":true");
 	ck_assert_ptr_nonnull(json_object_get(o, "error"));
 	json_decref(o);
-	expect(fd, "deny");
+	rig_expect(fd, "deny");
 	rig.mode = REC_ACK;
-	hold(fd, PUSH); /* and the grant was not given either */
+	rig_hold(fd, PUSH); /* and the grant was not given either */
 	close(ann);
 	close(fd);
 }
@@ -404,7 +405,7 @@ START_TEST(the_approval_waits_for_its_record_too)
 	int fd = rig_box("web", ANN, 7, ""), ann = rig_person(ANN, 0);
 	char id[16], line[128];
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	snprintf(id, sizeof id, "%s", rig_pending(ann));
 	rig.mode = REC_HOLD;
 	snprintf(line, sizeof line,
@@ -415,7 +416,7 @@ START_TEST(the_approval_waits_for_its_record_too)
 	close(ann); /* the human need not stay */
 	rig_step();
 	rig_release();
-	expect(fd, "allow");
+	rig_expect(fd, "allow");
 	close(fd);
 }
 END_TEST
@@ -496,7 +497,7 @@ START_TEST(held_calls_of_one_sandbox_are_limited)
 	rig_broker_up();
 	fd = rig_box("web", ANN, 7, "");
 	for (; n < 3; n++)
-		hold(fd, PUSH);
+		rig_hold(fd, PUSH);
 	o = rig_ask(fd, PUSH);
 	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
 	ck_assert_ptr_nonnull(strstr(rig_str(o, "result", "reason"), "wait for a human already"));
@@ -521,6 +522,7 @@ int main(void)
 	tcase_add_test(t, two_identical_asks_are_one_prompt);
 	tcase_add_test(t, once_covers_no_second_call);
 	tcase_add_test(t, a_number_of_uses_is_counted_and_covers_that_action_only);
+	tcase_add_test(t, fewer_uses_than_calls_that_wait_are_not_taken);
 	tcase_add_test(t, an_approval_for_the_session_covers_that_sandbox_only);
 	tcase_add_test(t, the_policy_can_forbid_answers_that_last);
 	tcase_add_test(t, another_user_neither_sees_nor_answers);

@@ -4,7 +4,6 @@
 #include "agentd/broker/trust.h"
 #include "tests/unit/broker_rig.h"
 
-#define ANN  1000u
 #define REPO "/home/ann/web/.agentd/policy.yaml"
 
 static const char *text(const struct plan_header *p, struct plan_str s)
@@ -508,6 +507,17 @@ START_TEST(garbage_is_no_request)
 }
 END_TEST
 
+START_TEST(a_bad_request_is_refused_under_the_name_it_has)
+{
+	struct request_writer w;
+
+	rig_request(&w, "web");
+	request_put_str(&w, REQ_FACT, "user=root");
+	ck_assert_int_eq(rig_run_as(&w, ANN, 5), 0);
+	ck_assert_str_eq(rig_str(rig_last("refused"), "a", "name"), "web");
+}
+END_TEST
+
 START_TEST(a_request_that_can_still_change_is_refused)
 {
 	struct msg_peer peer = {.uid = ANN, .gid = ANN};
@@ -560,6 +570,7 @@ int main(void)
 	tcase_add_test(t, a_policy_that_no_gate_enforces_is_refused_with_its_section);
 	tcase_add_test(t, an_agents_uid_starts_nothing);
 	tcase_add_test(t, garbage_is_no_request);
+	tcase_add_test(t, a_bad_request_is_refused_under_the_name_it_has);
 	tcase_add_test(t, a_request_that_can_still_change_is_refused);
 	tcase_add_test(t, variables_that_programs_obey_are_known);
 	suite_add_tcase(s, t);

@@ -3,8 +3,6 @@
 #include "agentd/broker/session.h"
 #include "tests/unit/broker_rig.h"
 
-#define ANN 1000u
-
 static json_t *sandbox(int person, const char *name)
 {
 	char line[256];
@@ -107,12 +105,10 @@ START_TEST(a_restarted_broker_goes_on_with_the_same_policy)
 	o = sandbox(ann, "web");
 	ck_assert_str_eq(rig_str(o, "result", "policy_sha256"), before);
 	json_decref(o);
-	o = rig_ask(fd, AUTHORIZE("1", "WebSearch", "{}"));
-	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
-	json_decref(o);
-	o = rig_ask(fd, AUTHORIZE("1", "Fetch", "{}"));
-	ck_assert_str_eq(rig_str(o, "result", "decision"), "allow");
-	json_decref(o);
+	rig_say(fd, AUTHORIZE("1", "WebSearch", "{}"));
+	rig_expect(fd, "deny");
+	rig_say(fd, AUTHORIZE("1", "Fetch", "{}"));
+	rig_expect(fd, "allow");
 	r = rig_last("session.resume");
 	ck_assert_int_eq(json_integer_value(json_object_get(r, "after")), -1);
 	ck_assert_str_eq(

@@ -433,6 +433,33 @@ static inline const char *rig_str(json_t *o, const char *a, const char *b)
 	return s ? s : "";
 }
 
+#define ANN 1000u
+
+#define AUTHORIZE(id, tool, input)                                                 \
+	"{\"jsonrpc\":\"2.0\",\"id\":" id                                          \
+	",\"method\":\"authorize\",\"params\":{\"kind\":\"tool\",\"tool\":\"" tool \
+	"\",\"input\":" input "}}"
+
+#define PUSH AUTHORIZE("1", "Bash", "{\"command\":\"git push origin main\"}") /* is asked */
+
+/* Says a line that will be held and takes the notification. */
+static inline void rig_hold(int fd, const char *line)
+{
+	json_t *o = rig_ask(fd, line);
+
+	ck_assert_str_eq(json_string_value(json_object_get(o, "method")), "approval/pending");
+	json_decref(o);
+}
+
+/* The next thing said on fd is this decision. */
+static inline void rig_expect(int fd, const char *decision)
+{
+	json_t *o = rig_hear(fd);
+
+	ck_assert_str_eq(rig_str(o, "result", "decision"), decision);
+	json_decref(o);
+}
+
 static inline int rig_closed(int fd)
 {
 	char c;
@@ -510,10 +537,5 @@ static inline json_t *rig_last(const char *kind)
 	ck_abort_msg("no record of kind %s", kind);
 	return NULL;
 }
-
-#define AUTHORIZE(id, tool, input)                                                 \
-	"{\"jsonrpc\":\"2.0\",\"id\":" id                                          \
-	",\"method\":\"authorize\",\"params\":{\"kind\":\"tool\",\"tool\":\"" tool \
-	"\",\"input\":" input "}}"
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 static const char *esc(const char *s, size_t n)
 {
 	static char out[4096];
@@ -17,31 +19,6 @@ static const char *esc(const char *s, size_t n)
 }
 
 #define ESC(s) esc(s, sizeof(s) - 1)
-
-/* Encodes as UTF-8 would, also what UTF-8 forbids (surrogates). */
-static size_t encode(char out[4], unsigned cp)
-{
-	if (cp < 0x80) {
-		out[0] = (char)cp;
-		return 1;
-	}
-	if (cp < 0x800) {
-		out[0] = (char)(0xc0 | cp >> 6);
-		out[1] = (char)(0x80 | (cp & 0x3f));
-		return 2;
-	}
-	if (cp < 0x10000) {
-		out[0] = (char)(0xe0 | cp >> 12);
-		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (cp & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | cp >> 18);
-	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (cp & 0x3f));
-	return 4;
-}
 
 START_TEST(printable_ascii_stays_as_it_is)
 {
@@ -106,7 +83,7 @@ START_TEST(characters_that_reorder_hide_or_blank_become_visible)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		for (unsigned cp = bad[i][0]; cp <= bad[i][1]; cp++) {
 			char in[4], want[16];
-			size_t n = encode(in, cp);
+			size_t n = utf8_encode(in, cp);
 
 			snprintf(want, sizeof want, "\\u{%04X}", cp);
 			if (strcmp(esc(in, n), want) != 0 || !escape_unsafe(cp))
@@ -147,7 +124,7 @@ START_TEST(every_code_point_comes_out_whole_or_as_ascii)
 {
 	for (unsigned cp = 0; cp <= 0x10ffff; cp++) {
 		char in[5] = {'a'}, out[64];
-		size_t n = encode(in + 1, cp) + 1;
+		size_t n = utf8_encode(in + 1, cp) + 1;
 		size_t len = escape_text(out, sizeof out, in, n);
 		int raw = len == n && memcmp(out, in, n) == 0;
 

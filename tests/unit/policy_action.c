@@ -148,6 +148,9 @@ START_TEST(a_path_that_nobody_can_name_is_denied_and_never_allowed)
 	unknown("/proc/1/task/1/cwd");
 	unknown("/dev/fd/3");
 	unknown("/dev/stdin");
+	unknown("/proc/self/cwd/../x");
+	unknown("/proc/self/root/../../x");
+	unknown("/dev/fd/../cwd/x");
 	unknown("~root/x");
 	unknown("file:///etc/passwd");
 	unknown(" /etc/passwd");
@@ -158,6 +161,11 @@ START_TEST(a_path_that_nobody_can_name_is_denied_and_never_allowed)
 	ck_assert_str_eq(rig_verdict(p, "A", "/p", lengthy), "ask");
 	ck_assert_str_eq(rig_verdict(p, "B", "/p", "/etc/x"), "ask");
 	ck_assert_str_eq(rig_verdict(p, "B", "/p", "/proc/self/root/etc/x"), "deny");
+	ck_assert_str_eq(rig_verdict(p, "B", "/p", "/proc/self/cwd/../x"), "deny");
+	ck_assert_str_eq(rig_verdict(p, "A", "/p", "/proc/1/status"), "allow");
+	ck_assert_str_eq(rig_verdict(p, "A", "/p", "/proc/cwd/x"), "allow");
+	ck_assert_str_eq(rig_verdict(p, "A", "/p", "/dev/fdx"), "allow");
+	ck_assert_str_eq(rig_verdict(p, "A", "/p", "/srv/dev/fd"), "allow");
 	ck_assert_str_eq(rig_verdict(p, "B", "/p", lengthy), "deny");
 	free(lengthy);
 	policy_free(p);
@@ -196,6 +204,22 @@ static void refused_arg(const char *pointer, size_t pointer_len, const char *tex
 
 	refused("T", 1, &arg, 1);
 }
+
+START_TEST(a_working_directory_behind_a_magic_link_is_refused)
+{
+	static const char *const magic[] = {"/proc/self/cwd", "/proc/self/cwd/..", "/dev/fd/3"};
+	struct action_places places = rig_places;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct action *a;
+		struct error e;
+
+		places.cwd = magic[i];
+		ck_assert_int_eq(action_from_tool(&a, &places, "T", 1, NULL, 0, &e), -1);
+		ck_assert_ptr_nonnull(strstr(e.text, "not canonical: "));
+	}
+}
+END_TEST
 
 START_TEST(what_is_not_canonical_is_refused)
 {
@@ -371,6 +395,7 @@ int main(void)
 	tcase_add_test(t, what_a_tool_may_expand_is_allowed_only_when_both_readings_are);
 	tcase_add_test(t, a_path_that_nobody_can_name_is_denied_and_never_allowed);
 	tcase_add_test(t, a_list_where_a_rule_expects_one_value_is_denied_and_never_allowed);
+	tcase_add_test(t, a_working_directory_behind_a_magic_link_is_refused);
 	tcase_add_test(t, what_is_not_canonical_is_refused);
 	tcase_add_test(t, too_much_is_refused);
 	tcase_add_test(t, places_that_are_no_absolute_paths_are_refused);

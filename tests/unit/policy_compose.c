@@ -182,6 +182,27 @@ START_TEST(each_path_gets_the_strictest_mode_of_any_layer)
 }
 END_TEST
 
+START_TEST(two_spellings_of_one_path_in_one_layer_get_the_stricter_mode)
+{
+	static const char *const mounts[] = {"rw home:/web/data, hidden ws:/data",
+		"hidden ws:/data, rw home:/web/data", "ro /home/u/web/data, hidden ws:/data",
+		"hidden home:/web/data, rw ws:/data"};
+	static struct policy_mount m[POLICY_MOUNTS_MAX];
+
+	for (size_t i = 0; i < 4; i++) {
+		char text[200];
+		struct policy *p;
+
+		snprintf(text, sizeof text, "policy: 1\nworkspace: {mounts: [%s]}\n", mounts[i]);
+		p = rig_load(text);
+		ck_assert_int_eq(policy_mounts(p, &rig_places, m, POLICY_MOUNTS_MAX, NULL), 1);
+		ck_assert_str_eq(m[0].name, "ws:/data");
+		ck_assert_int_eq(m[0].mode, POLICY_MOUNT_HIDDEN);
+		policy_free(p);
+	}
+}
+END_TEST
+
 START_TEST(parents_come_before_what_is_in_them)
 {
 	static struct policy_mount m[POLICY_MOUNTS_MAX];
@@ -303,6 +324,7 @@ int main(void)
 	tcase_add_test(t, a_variable_passes_when_every_file_with_a_list_has_it);
 	tcase_add_test(t, variables_are_set_to_what_was_typed_and_one_name_has_one_value);
 	tcase_add_test(t, each_path_gets_the_strictest_mode_of_any_layer);
+	tcase_add_test(t, two_spellings_of_one_path_in_one_layer_get_the_stricter_mode);
 	tcase_add_test(t, parents_come_before_what_is_in_them);
 	tcase_add_test(t, mounts_below_unusable_places_are_an_error);
 	tcase_add_test(t, the_agent_has_its_own_uid_unless_every_layer_that_says_so_gives_it_up);

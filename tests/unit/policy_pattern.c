@@ -92,6 +92,16 @@ START_TEST(one_star_in_a_path_stops_at_a_slash)
 }
 END_TEST
 
+START_TEST(stars_that_meet_through_braces_stay_single)
+{
+	yes("ws:/{src*,lib}*", "ws:/src-a");
+	no("ws:/{src*,lib}*", "ws:/src/a");
+	no("ws:/a*{*,x}/y", "ws:/a/b/y");
+	yes("ws:/{**,a}/x", "ws:/b/c/x");
+	yes("{a*,b}*", "a/b");
+}
+END_TEST
+
 START_TEST(two_stars_in_a_path_cross_slashes)
 {
 	yes("ws:/**", "ws:/a");
@@ -312,6 +322,7 @@ int main(void)
 	tcase_set_timeout(t, 20);
 	tcase_add_test(t, a_pattern_matches_the_whole_text_or_nothing);
 	tcase_add_test(t, one_star_in_a_path_stops_at_a_slash);
+	tcase_add_test(t, stars_that_meet_through_braces_stay_single);
 	tcase_add_test(t, two_stars_in_a_path_cross_slashes);
 	tcase_add_test(t, two_stars_and_a_slash_are_zero_or_more_directories);
 	tcase_add_test(t, a_star_in_a_text_matches_anything_also_slashes_and_newlines);

@@ -589,12 +589,50 @@ START_TEST(a_decision_among_100_rules_takes_about_a_microsecond_or_less)
 }
 END_TEST
 
+/* The broker decides for everybody in one thread: no agent may hold it up with a long argument. */
+START_TEST(a_megabyte_of_command_among_100_rules_is_decided_quickly)
+{
+	char text[8000], *command = malloc(1000001);
+	size_t at = (size_t)sprintf(text, "policy: 1\ntools:\n  deny:\n"), i;
+	const char *args[] = {"/command", command, NULL};
+	struct policy *p;
+	struct action *a;
+	struct decision d;
+	clock_t start;
+	double s;
+
+	for (i = 0; i < 100; i++)
+		at += (size_t)sprintf(
+			text + at, "    - \"Bash {/command: '*git push*-f%zu *'}\"\n", i);
+	p = rig_load(text);
+	ck_assert_ptr_nonnull(command);
+	memset(command, 'a', 1000000);
+	command[1000000] = 0;
+	for (i = 0, at = 0; i < 100; i++)
+		at += (size_t)sprintf(command + at, "-f%zu ", i);
+	command[at] = 'a';
+	memcpy(command + 999990, "git push  ", 10);
+	a = rig_action(&rig_places, "Bash", args);
+	start = clock();
+	policy_decide(p, a, &d);
+	s = (double)(clock() - start) / CLOCKS_PER_SEC;
+	ck_assert_int_eq(d.verdict, VERDICT_ASK);
+#ifndef __SANITIZE_ADDRESS__
+	ck_assert_msg(s < 0.3, "%.3f s", s);
+#endif
+	action_free(a);
+	policy_free(p);
+	free(command);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("policy_semantics");
 	TCase *t = tcase_create("decisions");
 
 	tcase_set_timeout(t, 20);
+	tcase_add_test(t, a_megabyte_of_command_among_100_rules_is_decided_quickly);
 	tcase_add_test(t, deny_beats_ask_beats_allow_in_any_order);
 	tcase_add_test(t, without_any_document_the_builtin_layer_decides);
 	tcase_add_test(t,

@@ -2,6 +2,7 @@
  * which directory is the workspace. */
 /* NOLINTBEGIN(bugprone-suspicious-include): agentctl is no library */
 #include "agentctl/gitconfig.c"
+#include "agentctl/place.c"
 #include "agentctl/toolchains.c"
 
 #include "agentctl/client.c"
