@@ -358,13 +358,18 @@ static void verb_unlatch(struct client *c, const char *arg)
 	reply(c, "OK %u", n);
 }
 
-/* RPC and AUDIT: the connection, with its verified credentials, goes to a role. */
-static void hand_over(struct client *c, const char *arg)
+static struct msg_peer peer_of(const struct client *c)
 {
-	struct msg_peer p = {.uid = c->who.uid,
+	return (struct msg_peer){.uid = c->who.uid,
 		.gid = c->who.gid,
 		.pid = (uint32_t)c->who.pid,
 		.admin = (uint32_t)c->admin};
+}
+
+/* RPC and AUDIT: the connection, with its verified credentials, goes to a role. */
+static void hand_over(struct client *c, const char *arg)
+{
+	struct msg_peer p = peer_of(c);
 	int r = *arg == 'R' ? broker_send(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1)
 			    : recorder_send(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1);
 
@@ -446,10 +451,7 @@ static void dispose(int fd, uid_t from)
 
 static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 {
-	struct msg_peer p = {.uid = c->who.uid,
-		.gid = c->who.gid,
-		.pid = (uint32_t)c->who.pid,
-		.admin = (uint32_t)c->admin};
+	struct msg_peer p = peer_of(c);
 
 	if (nfds != 1 && nfds != RUN_FDS)
 		return error_set(
