@@ -44,6 +44,7 @@ struct policy_doc {
 struct policy_facts {
 	const char *agent, *user, *host, *branch;
 	int ci; /* 1, 0, -1 */
+	int any; /* 1: every `when` holds, whatever the other facts say: for comparing documents */
 };
 
 enum policy_failure {
