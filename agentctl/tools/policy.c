@@ -183,8 +183,7 @@ static void explain(const struct policy *p, const struct action *a)
 	}
 	policy_decide(p, a, &d);
 	explain_decision("decision", &d);
-	printf("%-22s the agent's hook (it cooperates); the walls hold whatever it does\n",
-		"enforced by");
+	printf("%-22s %s\n", "enforced by", d.mechanism);
 }
 
 static int verb_explain(const struct options *o)

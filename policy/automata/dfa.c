@@ -142,7 +142,8 @@ static int rows_add(struct rows *r, uint8_t mark)
 /* ---- minimisation: Hopcroft's partition refinement ---- */
 
 struct partition {
-	uint32_t n, k; /* states, classes */
+	uint32_t n, k; /* states, columns */
+	uint32_t column[256]; /* a class for each column: classes that never differ share one */
 	uint32_t blocks;
 	uint32_t *elems, *loc; /* states ordered by block; where a state stands in elems */
 	uint32_t *block; /* of a state */
@@ -192,15 +193,56 @@ static int partition_alloc(struct partition *p)
 		       : -1;
 }
 
-/* Who goes to a state by a class: a counting sort. */
+static uint64_t mix(uint64_t h)
+{
+	h ^= h >> 32;
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+static int same_column(const struct rows *r, size_t x, size_t y)
+{
+	size_t k = r->alphabet->classes;
+
+	for (size_t s = 0; s < r->states; s++) {
+		if (r->next[s * k + x] != r->next[s * k + y])
+			return 0;
+	}
+	return 1;
+}
+
+/* One rule tells few of the alphabet's classes apart: the others need no look each. */
+static void partition_columns(struct partition *p, const struct rows *r)
+{
+	size_t k = r->alphabet->classes;
+	uint64_t hash[256] = {0};
+
+	for (size_t s = 0; s < r->states; s++) {
+		for (size_t c = 0; c < k; c++)
+			hash[c] = mix(hash[c] ^ r->next[s * k + c]);
+	}
+	for (size_t c = 0; c < k; c++) {
+		uint32_t i = 0;
+
+		while (i < p->k &&
+			(hash[p->column[i]] != hash[c] || !same_column(r, p->column[i], c)))
+			i++;
+		if (i == p->k)
+			p->column[p->k++] = (uint32_t)c;
+	}
+}
+
+/* Who goes to a state by a column: a counting sort. */
 static void partition_invert(struct partition *p, const struct rows *r)
 {
+	size_t k = r->alphabet->classes;
+
 	for (uint32_t c = 0; c < p->k; c++) {
 		uint32_t *start = p->start + (size_t)c * (p->n + 1);
 		uint32_t *from = p->from + (size_t)c * p->n, sum = 0;
 
 		for (uint32_t s = 0; s < p->n; s++)
-			start[r->next[(size_t)s * p->k + c]]++;
+			start[r->next[s * k + p->column[c]]]++;
 		for (uint32_t t = 0; t <= p->n; t++) {
 			uint32_t count = t < p->n ? start[t] : 0;
 
@@ -208,7 +250,7 @@ static void partition_invert(struct partition *p, const struct rows *r)
 			sum += count;
 		}
 		for (uint32_t s = 0; s < p->n; s++)
-			from[start[r->next[(size_t)s * p->k + c]]++] = s;
+			from[start[r->next[s * k + p->column[c]]]++] = s;
 		for (uint32_t t = p->n; t > 0; t--)
 			start[t] = start[t - 1];
 		start[0] = 0;
@@ -311,7 +353,7 @@ static enum dfa_status partition_read(
 {
 	struct dfa *d;
 	uint32_t *number, *order, met = 1;
-	size_t k = p->k;
+	size_t k = r->alphabet->classes;
 
 	if (p->blocks > DFA_STATES_MAX)
 		return DFA_TOO_LARGE;
@@ -356,9 +398,10 @@ static enum dfa_status partition_read(
 /* All states of r can be reached from state 0. */
 static enum dfa_status minimise(const struct rows *r, struct dfa **out)
 {
-	struct partition p = {.n = r->states, .k = r->alphabet->classes};
+	struct partition p = {.n = r->states};
 	enum dfa_status status = DFA_NO_MEMORY;
 
+	partition_columns(&p, r);
 	if (partition_alloc(&p) == 0) {
 		partition_invert(&p, r);
 		partition_start(&p, r);
@@ -394,13 +437,6 @@ static int seen_grow(struct seen *t, const uint64_t *hash)
 	t->slot = slot;
 	t->mask = size - 1;
 	return 0;
-}
-
-static uint64_t mix(uint64_t h)
-{
-	h ^= h >> 32;
-	h *= UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ h >> 29;
 }
 
 /* ---- expression to NFA ---- */

@@ -437,6 +437,8 @@ static int net_show(const struct word *w, const struct shape *shape, char *out, 
 const struct kind kind_net = {.id = ACTION_NET,
 	.name = "connect",
 	.section = "net",
+	.mechanism =
+		"nothing yet: this version has no gate for net rules, and runs nothing with them",
 	.key = "host",
 	.hint = "`api.example.com:443` or `10.0.0.0/8:*`",
 	.parse = net_parse,
