@@ -526,11 +526,13 @@ static int compare_mounts(
 	struct policy_diff *d, const struct policy *old, const struct policy *new, struct error *e)
 {
 	struct policy_mount *m = calloc(2 * (size_t)POLICY_MOUNTS_MAX, sizeof *m);
-	struct policy_mount *then = m, *now = m + POLICY_MOUNTS_MAX;
+	struct policy_mount *then, *now;
 	int n, k, result = -1;
 
 	if (!m)
 		return error_set(e, 0, "out of memory");
+	then = m;
+	now = m + POLICY_MOUNTS_MAX;
 	n = policy_mounts(old, &somewhere, then, POLICY_MOUNTS_MAX, e);
 	k = policy_mounts(new, &somewhere, now, POLICY_MOUNTS_MAX, e);
 	if (n >= 0 && k >= 0)

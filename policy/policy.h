@@ -125,7 +125,8 @@ struct decision {
 	unsigned line; /* 0 for a default */
 	enum policy_origin origin;
 	const char *why; /* the rule's own `why`, or NULL */
-	const char *mechanism; /* what enforces it, for people; begins with "nothing" where no gate of
+	const char
+		*mechanism; /* what enforces it, for people; begins with "nothing" where no gate of
 				  this version does */
 };
 

@@ -183,7 +183,7 @@ static int take_options(int argc, char **argv, struct options *o)
 		else
 			o->new = argv[i];
 	}
-	if (n != 2)
+	if (n != 2 || !o->old || !o->new)
 		return tool_usage("policy",
 			"diff needs OLD and NEW: files, directories or git revisions, like "
 			"origin/main HEAD");

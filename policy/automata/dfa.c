@@ -175,6 +175,8 @@ static int partition_alloc(struct partition *p)
 {
 	size_t n = p->n, k = p->k;
 
+	if (n == 0 || k == 0)
+		return -1;
 	p->elems = calloc(n, sizeof *p->elems);
 	p->loc = calloc(n, sizeof *p->loc);
 	p->block = calloc(n, sizeof *p->block);
@@ -830,8 +832,8 @@ static enum dfa_status build_alternatives(
 	const struct alphabet *a, const struct re *r, uint8_t mark, struct dfa **out)
 {
 	size_t count = count_alternatives(r), n = 0;
-	const struct re **list = calloc(count, sizeof *list);
-	struct dfa **d = calloc(count, sizeof *d);
+	const struct re **list = calloc(count, sizeof(const struct re *));
+	struct dfa **d = calloc(count, sizeof(struct dfa *));
 	struct dfa_range left, right;
 	enum dfa_status status = list && d ? DFA_OK : DFA_NO_MEMORY;
 
