@@ -248,8 +248,8 @@ def test_direct(inst):
 
 
 def small_state(root):
-    """A state directory on a small filesystem of its own; the agents' homes stay on the disk, because
-    before Linux 6.3 a tmpfs has no idmapped mounts."""
+    """A state directory on a small filesystem of its own; the agents' homes stay on the disk,
+    because before Linux 6.3 a tmpfs has no idmapped mounts."""
     path = root + "/var/lib/agentd"
     homes = os.path.join(os.path.dirname(root), "homes")
     os.makedirs(path)
