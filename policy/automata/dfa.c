@@ -615,9 +615,11 @@ struct subset {
 	const struct nfa *nfa;
 	size_t words; /* of a bit row */
 	uint64_t *closure; /* [state]: what can be reached without a byte */
+	struct byteset *classes; /* [state]: of the bytes that it takes */
 	uint64_t *set; /* [subset] */
 	uint64_t *row; /* [class]: where a subset goes */
 	uint64_t *hash; /* [subset] */
+	uint64_t *splits; /* a bit row */
 	uint32_t *stack;
 	uint32_t cap;
 	struct seen seen;
@@ -628,12 +630,25 @@ struct subset {
 static void subset_free(struct subset *b)
 {
 	free(b->closure);
+	free(b->classes);
 	free(b->set);
 	free(b->row);
 	free(b->hash);
+	free(b->splits);
 	free(b->stack);
 	free(b->seen.slot);
 	rows_free(&b->rows);
+}
+
+static struct byteset classes_of(const struct alphabet *a, const struct byteset *bytes)
+{
+	struct byteset classes = {{0}};
+
+	for (unsigned i = 0; i < 4; i++) {
+		for (uint64_t m = bytes->w[i]; m; m &= m - 1)
+			byteset_add(&classes, a->of[i * 64 + (unsigned)__builtin_ctzll(m)]);
+	}
+	return classes;
 }
 
 static void close_state(struct subset *b, uint32_t s)
@@ -654,10 +669,8 @@ static void close_state(struct subset *b, uint32_t s)
 			b->stack[depth++] = to[i];
 		}
 	}
-	for (uint32_t i = 0; i < b->nfa->n; i++) { /* splits say nothing more */
-		if (b->nfa->state[i].split)
-			row[i / 64] &= ~(UINT64_C(1) << (i % 64));
-	}
+	for (size_t i = 0; i < b->words; i++) /* splits say nothing more */
+		row[i] &= ~b->splits[i];
 }
 
 static uint64_t hash_row(const uint64_t *row, size_t words)
@@ -723,33 +736,34 @@ static enum dfa_status subset_number(struct subset *b, const uint64_t *row, uint
 	return rows_add(&b->rows, row[NFA_END] & 1 ? b->mark : 0) ? DFA_NO_MEMORY : DFA_OK;
 }
 
+/* What NFA state s contributes to the row of a subset. */
+static void add_targets(struct subset *b, size_t s)
+{
+	const uint64_t *to = b->closure + b->nfa->state[s].out * b->words;
+	const struct byteset *classes = &b->classes[s];
+
+	for (unsigned i = 0; i < 4; i++) {
+		for (uint64_t m = classes->w[i]; m; m &= m - 1) {
+			size_t c = i * 64 + (unsigned)__builtin_ctzll(m);
+
+			for (size_t j = 0; j < b->words; j++)
+				b->row[c * b->words + j] |= to[j];
+		}
+	}
+}
+
+/* Where subset `from` goes, by class. */
 static void subset_step(struct subset *b, uint32_t from)
 {
 	const uint64_t *set = b->set + from * b->words;
-	unsigned k = b->alphabet->classes;
 
-	memset(b->row, 0, k * b->words * sizeof *b->row);
+	memset(b->row, 0, b->alphabet->classes * b->words * sizeof *b->row);
 	for (size_t w = 0; w < b->words; w++) {
 		for (uint64_t bits = set[w]; bits; bits &= bits - 1) {
 			size_t s = w * 64 + (size_t)__builtin_ctzll(bits);
-			const struct nfa_state *q = &b->nfa->state[s];
-			const uint64_t *to = b->closure + q->out * b->words;
-			struct byteset todo = q->set, done = {{0}};
 
-			if (s == NFA_END)
-				continue;
-			for (unsigned i = 0; i < 4; i++) {
-				for (uint64_t m = todo.w[i]; m; m &= m - 1) {
-					unsigned byte = i * 64 + (unsigned)__builtin_ctzll(m);
-					unsigned c = b->alphabet->of[byte];
-
-					if (byteset_has(&done, c))
-						continue;
-					byteset_add(&done, c);
-					for (size_t j = 0; j < b->words; j++)
-						b->row[c * b->words + j] |= to[j];
-				}
-			}
+			if (s != NFA_END)
+				add_targets(b, s);
 		}
 	}
 }
@@ -760,8 +774,14 @@ static enum dfa_status subset_all(struct subset *b, uint32_t start)
 	enum dfa_status status;
 	uint32_t id;
 
-	for (uint32_t s = 0; s < b->nfa->n; s++)
+	for (uint32_t s = 0; s < b->nfa->n; s++) {
+		if (b->nfa->state[s].split)
+			b->splits[s / 64] |= UINT64_C(1) << (s % 64);
+	}
+	for (uint32_t s = 0; s < b->nfa->n; s++) {
 		close_state(b, s);
+		b->classes[s] = classes_of(b->alphabet, &b->nfa->state[s].set);
+	}
 	/* The analyzer loses sight of the closure here; subset_free frees it. */
 	status = subset_number( // NOLINT(clang-analyzer-unix.Malloc)
 		b, b->closure + start * b->words, &id);
@@ -784,9 +804,11 @@ static enum dfa_status subset_alloc(struct subset *b)
 	if (n * b->words * sizeof *b->closure > SUBSET_BYTES_MAX)
 		return DFA_TOO_LARGE;
 	b->closure = calloc(n * b->words, sizeof *b->closure);
+	b->classes = calloc(n, sizeof *b->classes);
 	b->row = calloc(b->alphabet->classes * b->words, sizeof *b->row);
+	b->splits = calloc(b->words, sizeof *b->splits);
 	b->stack = calloc(n, sizeof *b->stack);
-	return b->closure && b->row && b->stack ? DFA_OK : DFA_NO_MEMORY;
+	return b->splits && b->closure && b->classes && b->row && b->stack ? DFA_OK : DFA_NO_MEMORY;
 }
 
 static enum dfa_status determinise(const struct alphabet *a, const struct nfa *n, uint32_t start,
@@ -840,7 +862,7 @@ static enum dfa_status build_alternatives(
 	size_t count = count_alternatives(r), n = 0;
 	const struct re **list = calloc(count, sizeof(const struct re *));
 	struct dfa **d = calloc(count, sizeof(struct dfa *));
-	struct dfa_range left, right;
+	struct dfa_range left = {0}, right = {0};
 	enum dfa_status status = list && d ? DFA_OK : DFA_NO_MEMORY;
 
 	if (!status)
