@@ -453,10 +453,10 @@ static void become_agent(const struct enter *x)
 {
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
 		give_up(x, "cannot join a session keyring of its own");
-	if (sys_setgroups(0, NULL) < 0)
-		give_up(x, "cannot drop supplementary groups");
 	if (setns(x->fds[SPAWN_FD_USERNS], CLONE_NEWUSER) < 0)
 		give_up(x, "cannot join the user namespace");
+	if (sys_setgroups(0, NULL) < 0)
+		give_up(x, "cannot drop supplementary groups");
 	if (sys_setresgid(x->plan->inner_gid) < 0 || sys_setresuid(x->plan->inner_uid) < 0)
 		give_up(x, "cannot become the agent's uid");
 }
