@@ -9,7 +9,7 @@
 
 /* Each with the one thing that fails without it. */
 static const cap_value_t supervisor_needs[] = {
-	CAP_SYS_ADMIN, /* open_tree, mount_setattr with an idmapping; setns and clone flags of roles */
+	CAP_SYS_ADMIN, /* open_tree, mount_setattr with an idmapping; fanotify; map_files of agents */
 	CAP_SETUID, /* uid_map of agents' user namespaces; roles' uids; setfsuid */
 	CAP_SETGID, /* gid_map, setgroups, setfsgid */
 	CAP_CHOWN, /* private HOMEs and the roles' directories belong to others */
