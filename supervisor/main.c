@@ -369,11 +369,9 @@ int spawner_init(struct error *e)
 
 		memcpy(c.agentctl, sup.agentctl, sizeof c.agentctl);
 		memcpy(c.init, sup.init, sizeof c.init);
-		close(pair[0]);
-		close(sup.killer); /* the killer must see our end when the supervisor dies */
-		close(lock_fd);
-		close(kill_listener);
-		close(sup.base);
+		/* The killer, for one, must see our end when the supervisor dies. */
+		if (privilege_keep_fds((const int[]){proc_fd, pair[1]}, 2) < 0)
+			_exit(1);
 		spawner_main(&c);
 	}
 	close(pair[1]);

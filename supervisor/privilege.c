@@ -2,10 +2,13 @@
 #include "supervisor/privilege.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "common/cleanup.h"
 #include "supervisor/seccomp.h"
+#include "supervisor/sys.h"
 
 /* Each with the one thing that fails without it. */
 static const cap_value_t supervisor_needs[] = {
@@ -54,6 +57,32 @@ int privilege_keep(const cap_value_t *keep, size_t n, struct error *e)
 	cap_free(caps);
 	cap_free(have);
 	return r;
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+int privilege_keep_fds(const int *keep, size_t n)
+{
+	int sorted[16];
+	unsigned next = 3;
+
+	if (n > ARRAY_LEN(sorted))
+		return -1;
+	memcpy(sorted, keep, n * sizeof *keep);
+	qsort(sorted, n, sizeof *sorted, compare_fds);
+	for (size_t i = 0; i < n; i++) {
+		unsigned fd = (unsigned)sorted[i];
+
+		if (sorted[i] < (int)next)
+			continue;
+		if (fd > next && sys_close_range(next, fd - 1, 0) < 0)
+			return -1;
+		next = fd + 1;
+	}
+	return sys_close_range(next, ~0u, 0);
 }
 
 int privilege_confine(struct error *e)

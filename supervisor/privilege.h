@@ -12,6 +12,9 @@
  * executes later has any. 0 or -1. */
 int privilege_keep(const cap_value_t *keep, size_t n, struct error *e);
 
+/* Closes every descriptor above 2 but these n (at most 16). 0 or -1. */
+int privilege_keep_fds(const int *keep, size_t n);
+
 /* Keeps what the tables in privilege.c say. 0 or -1. */
 int privilege_confine(struct error *e);
 int privilege_confine_spawner(struct error *e);

@@ -11,7 +11,6 @@
  * supervisor's eyes on it, every sandbox. */
 #include <errno.h>
 #include <seccomp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -45,32 +44,6 @@ int confine_memory(void)
 		strerror(errno));
 	munlockall();
 	return -1;
-}
-
-static int compare_fds(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-int confine_fds(const int *keep, size_t n)
-{
-	int sorted[16];
-	unsigned next = 3;
-
-	if (n > ARRAY_LEN(sorted))
-		return -1;
-	memcpy(sorted, keep, n * sizeof *keep);
-	qsort(sorted, n, sizeof *sorted, compare_fds);
-	for (size_t i = 0; i < n; i++) {
-		unsigned fd = (unsigned)sorted[i];
-
-		if (sorted[i] < (int)next)
-			continue;
-		if (fd > next && syscall(SYS_close_range, next, fd - 1, 0) < 0)
-			return -1;
-		next = fd + 1;
-	}
-	return (int)syscall(SYS_close_range, next, ~0u, 0);
 }
 
 static int no_privileges(int keep_ipc_lock)

@@ -44,3 +44,14 @@ def test_workspace_that_only_its_owner_may_enter(inst):
     for path in (".git", ".git/hooks", ".claude", ".claude/hooks"):
         inst.mkdir(inst.work() + "/" + path, mode=0o700)
     inst.sh("touch made && ! touch .git/hooks/pre-commit && ! touch .claude/hooks/x").ok()
+
+
+def test_descriptors_of_the_spawner(inst):
+    """Of the supervisor's descriptors the spawner, whose children are agents, has none"""
+    spawner = [p for p in children_of(inst.proc.pid)
+               if proc_read(p, "comm").strip() == b"agentd-spawner"][0]
+    folder = f"/proc/{spawner}/fd/"
+    held = sorted(os.readlink(folder + fd) for fd in os.listdir(folder) if int(fd) > 2)
+    known = ("/dev/null", "/proc", "/.agentd/agentd-init", "anon_inode:[signalfd]", "net:[")
+    assert not [h for h in held if not h.startswith(known + ("socket:[",))], held
+    assert len([h for h in held if h.startswith("socket:[")]) == 1, held
