@@ -154,7 +154,7 @@ START_TEST(fewer_uses_than_calls_that_wait_are_not_taken)
 	json_t *o;
 
 	for (int i = 0; i < 3; i++)
-		hold(fd, PUSH);
+		rig_hold(fd, PUSH);
 	o = rig_answer(ann, "approve", rig_pending(ann), ",\"uses\":2");
 	ck_assert_ptr_nonnull(strstr(rig_str(o, "error", "message"), "3"));
 	json_decref(o);
@@ -162,8 +162,8 @@ START_TEST(fewer_uses_than_calls_that_wait_are_not_taken)
 	ck_assert_uint_eq(rig_count("approval"), 0);
 	json_decref(rig_answer(ann, "approve", rig_pending(ann), ",\"uses\":3"));
 	for (int i = 0; i < 3; i++)
-		expect(fd, "allow");
-	hold(fd, PUSH);
+		rig_expect(fd, "allow");
+	rig_hold(fd, PUSH);
 	close(ann);
 	close(fd);
 }

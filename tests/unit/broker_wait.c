@@ -20,13 +20,13 @@ START_TEST(an_answer_that_comes_too_late_is_not_taken)
 	const char *id;
 	json_t *o;
 
-	hold(fd, PUSH);
+	rig_hold(fd, PUSH);
 	id = rig_pending(ann);
 	nanosleep(&late, NULL);
 	o = rig_answer(ann, "approve", id, "");
 	ck_assert_ptr_nonnull(strstr(rig_str(o, "error", "message"), "timed out"));
 	json_decref(o);
-	expect(fd, "deny");
+	rig_expect(fd, "deny");
 	ck_assert_str_eq(rig_str(rig_last("decision"), "d", "by"), "timeout");
 	ck_assert_uint_eq(rig_count("approval"), 0);
 	close(ann);
