@@ -453,10 +453,10 @@ static void become_agent(const struct enter *x)
 {
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
 		give_up(x, "cannot join a session keyring of its own");
-	if (sys_setgroups(0, NULL) < 0)
-		give_up(x, "cannot drop supplementary groups");
 	if (setns(x->fds[SPAWN_FD_USERNS], CLONE_NEWUSER) < 0)
 		give_up(x, "cannot join the user namespace");
+	if (sys_setgroups(0, NULL) < 0)
+		give_up(x, "cannot drop supplementary groups");
 	if (sys_setresgid(x->plan->inner_gid) < 0 || sys_setresuid(x->plan->inner_uid) < 0)
 		give_up(x, "cannot become the agent's uid");
 }
@@ -465,13 +465,12 @@ static void drop_capabilities(const struct enter *x)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
+	int c = 0;
 
-	for (int c = 0; c <= 63; c++) {
-		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) < 0 && errno != EINVAL)
-			give_up(x, "cannot drop capability %d", c);
-		if (errno == EINVAL && c > CAP_LAST_CAP)
-			break;
-	}
+	while (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) == 0)
+		c++;
+	if (errno != EINVAL) /* which says that the kernel has no more */
+		give_up(x, "cannot drop capability %d", c);
 	memset(d, 0, sizeof d);
 	if (syscall(SYS_capset, &h, d) < 0)
 		give_up(x, "cannot drop capabilities");

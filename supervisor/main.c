@@ -369,11 +369,9 @@ int spawner_init(struct error *e)
 
 		memcpy(c.agentctl, sup.agentctl, sizeof c.agentctl);
 		memcpy(c.init, sup.init, sizeof c.init);
-		close(pair[0]);
-		close(sup.killer); /* the killer must see our end when the supervisor dies */
-		close(lock_fd);
-		close(kill_listener);
-		close(sup.base);
+		/* The killer, for one, must see our end when the supervisor dies. */
+		if (privilege_keep_fds((const int[]){proc_fd, pair[1]}, 2) < 0)
+			_exit(1);
 		spawner_main(&c);
 	}
 	close(pair[1]);
@@ -475,12 +473,12 @@ static int start(const char *root, struct error *e)
 	if (!sup.latches || make_base(e) < 0 || catch_signals(e) < 0)
 		return -1;
 	kill_listener = sup_listen(sup.paths.kill, 0, e);
-	if (kill_listener < 0 || killer_start(e) < 0 || spawner_init(e) < 0 || roles_init(e) < 0 ||
-		control_init(e) < 0)
+	if (kill_listener < 0 || killer_start(e) < 0 || spawner_init(e) < 0 ||
+		privilege_confine(e) < 0 || roles_init(e) < 0 || control_init(e) < 0)
 		return -1;
 	event_text(EVENT_BOOT, (uid_t)-1, "agentd-supervisor %s started", AGENTD_VERSION);
 	event_receipts();
-	return privilege_confine(e);
+	return 0;
 }
 
 static void end(void)

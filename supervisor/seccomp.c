@@ -73,20 +73,20 @@ static const char *const agent_calls[] = {"accept", "accept4", "access", "alarm"
 	"utimes", "vfork", "vmsplice", "wait4", "waitid", "waitpid", "write", "writev"};
 
 /* Only the launch itself may call these; the tail filter takes them away with EPERM. */
-static const char *const launch_calls[] = {"mount", "umount2", "pivot_root", "open_tree",
-	"move_mount", "mount_setattr", "fsopen", "fsconfig", "fsmount", "setns", "unshare",
-	"sethostname", "keyctl"};
+static const char *const launch_calls[] = {"mount", "open_tree", "move_mount", "mount_setattr",
+	"setns", "unshare", "sethostname", "keyctl"};
 
 /* Refused by name, so that the error is EPERM and not ENOSYS. */
 static const char *const refused_calls[] = {"acct", "add_key", "adjtimex", "bpf", "chroot",
 	"clock_adjtime", "clock_settime", "delete_module", "fanotify_init", "fanotify_mark",
-	"finit_module", "fspick", "init_module", "io_uring_enter", "io_uring_register",
-	"io_uring_setup", "ioperm", "iopl", "kexec_file_load", "kexec_load", "lookup_dcookie",
-	"mbind", "memfd_secret", "migrate_pages", "modify_ldt", "move_pages", "name_to_handle_at",
-	"nfsservctl", "open_by_handle_at", "perf_event_open", "pidfd_getfd", "process_madvise",
-	"process_mrelease", "quotactl", "quotactl_fd", "reboot", "request_key", "set_mempolicy",
-	"setdomainname", "settimeofday", "statmount", "listmount", "swapoff", "swapon", "syslog",
-	"umount", "uselib", "userfaultfd", "ustat", "vhangup"};
+	"finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter",
+	"io_uring_register", "io_uring_setup", "ioperm", "iopl", "kexec_file_load", "kexec_load",
+	"lookup_dcookie", "mbind", "memfd_secret", "migrate_pages", "modify_ldt", "move_pages",
+	"name_to_handle_at", "nfsservctl", "open_by_handle_at", "perf_event_open", "pidfd_getfd",
+	"pivot_root", "process_madvise", "process_mrelease", "quotactl", "quotactl_fd", "reboot",
+	"request_key", "set_mempolicy", "setdomainname", "settimeofday", "statmount", "listmount",
+	"swapoff", "swapon", "syslog", "umount", "umount2", "uselib", "userfaultfd", "ustat",
+	"vhangup"};
 
 /* A debugger inside: refused unless the policy says otherwise. */
 static const char *const debug_calls[] = {
@@ -286,12 +286,14 @@ int seccomp_install(const struct sock_fprog *p)
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, p);
 }
 
-/* Beyond what any program may call: the mount interface and identities, for launches; nothing that
- * reaches into the kernel (modules, kexec, bpf, perf, io_uring), other processes' memory, or clocks. */
+/* Beyond what any program may call: trees to mount for launches (the spawner mounts them), user
+ * namespaces, watches; nothing that reaches into the kernel (modules, kexec, bpf, perf, io_uring), other
+ * processes' memory, or clocks. */
 int seccomp_confine_supervisor(struct error *e)
 {
 	static const char *const more[] = {"clone", "clone3", "ioctl", "socket", "socketpair",
-		"fanotify_init", "fanotify_mark", "name_to_handle_at"};
+		"open_tree", "mount_setattr", "fanotify_init", "fanotify_mark",
+		"name_to_handle_at"};
 	struct sock_fprog p = {0};
 	struct build b;
 	int r;
@@ -299,7 +301,6 @@ int seccomp_confine_supervisor(struct error *e)
 	if (begin(&b, SCMP_ACT_ERRNO(EPERM)) < 0)
 		return error_set(e, ENOMEM, "cannot start a seccomp filter");
 	rules(&b, SCMP_ACT_ALLOW, agent_calls, ARRAY_LEN(agent_calls));
-	rules(&b, SCMP_ACT_ALLOW, launch_calls, ARRAY_LEN(launch_calls));
 	rules(&b, SCMP_ACT_ALLOW, more, ARRAY_LEN(more));
 	if (finish(&b, &p, e) < 0)
 		return -1;

@@ -21,6 +21,7 @@
 #include "supervisor/enter.h"
 #include "supervisor/landlock.h"
 #include "supervisor/netns.h"
+#include "supervisor/privilege.h"
 #include "supervisor/sys.h"
 #include "supervisor/template.h"
 
@@ -328,7 +329,8 @@ static void prepare(struct spawner *s)
 	keep_low_fds_busy();
 	snprintf(scratch, sizeof scratch, "%s/template", s->config.paths.run);
 	if (seccomp_build(&s->filters, &e) < 0 ||
-		template_enter(scratch, s->config.agentctl, s->config.init, &e) < 0) {
+		template_enter(scratch, s->config.agentctl, s->config.init, &e) < 0 ||
+		privilege_confine_spawner(&e) < 0) {
 		fprintf(stderr, "agentd-spawner: %s\n", e.text);
 		_exit(1);
 	}

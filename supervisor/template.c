@@ -27,7 +27,8 @@ static const char *const own_dirs[] = {"dev", "proc", "sys", "run", "tmp", "var"
 static const char *const own_etc[] = {"passwd", "group", "hosts", "hostname", "resolv.conf",
 	"claude-code", "codex", "gemini-cli", "opencode"};
 
-/* Entries of the host's /etc that no sandbox sees, whatever their mode. */
+/* Entries of the host's /etc that no sandbox sees, whatever their mode, until the host puts another file
+ * in their place (passwd(1) does): that takes the cover away, and the file's mode alone counts. */
 static const char *const hidden_etc[] = {"shadow", "shadow-", "gshadow", "gshadow-", "agentd"};
 
 static int listed(const char *name, const char *const *list, size_t n)

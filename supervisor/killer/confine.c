@@ -11,9 +11,7 @@
  * supervisor's eyes on it, every sandbox. */
 #include <errno.h>
 #include <seccomp.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -21,6 +19,7 @@
 
 #include "common/cleanup.h"
 #include "supervisor/killer/internal.h"
+#include "supervisor/privilege.h"
 
 /* A sanitizer's runtime maps terabytes that cannot be locked and makes system calls of its own. */
 #ifdef __SANITIZE_ADDRESS__
@@ -47,70 +46,13 @@ int confine_memory(void)
 	return -1;
 }
 
-static int compare_fds(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-int confine_fds(const int *keep, size_t n)
-{
-	int sorted[16];
-	unsigned next = 3;
-
-	if (n > ARRAY_LEN(sorted))
-		return -1;
-	memcpy(sorted, keep, n * sizeof *keep);
-	qsort(sorted, n, sizeof *sorted, compare_fds);
-	for (size_t i = 0; i < n; i++) {
-		unsigned fd = (unsigned)sorted[i];
-
-		if (sorted[i] < (int)next)
-			continue;
-		if (fd > next && syscall(SYS_close_range, next, fd - 1, 0) < 0)
-			return -1;
-		next = fd + 1;
-	}
-	return (int)syscall(SYS_close_range, next, ~0u, 0);
-}
-
-static int drop_capabilities(const cap_value_t *keep, int n)
-{
-	cap_t caps = cap_init();
-	int r = caps ? 0 : -1;
-
-	for (cap_value_t c = 0; r == 0 && c <= CAP_LAST_CAP && CAP_IS_SUPPORTED(c); c++)
-		if (cap_get_bound(c) == 1)
-			r = cap_drop_bound(c);
-	if (r == 0 && n > 0)
-		r = cap_set_flag(caps, CAP_PERMITTED, n, keep, CAP_SET) |
-		    cap_set_flag(caps, CAP_EFFECTIVE, n, keep, CAP_SET);
-	if (r == 0)
-		r = cap_set_proc(caps);
-	if (caps)
-		cap_free(caps);
-	return r;
-}
-
-/* Of what the process has anyway: asking for a capability that it lacks would fail. */
-static int has_capability(cap_value_t c)
-{
-	cap_t caps = cap_get_proc();
-	cap_flag_value_t v = CAP_CLEAR;
-
-	if (!caps)
-		return 0;
-	if (cap_get_flag(caps, c, CAP_PERMITTED, &v) < 0)
-		v = CAP_CLEAR;
-	cap_free(caps);
-	return v == CAP_SET;
-}
-
 static int no_privileges(int keep_ipc_lock)
 {
 	const cap_value_t keep = CAP_IPC_LOCK;
+	struct error e = {0};
 
-	if (drop_capabilities(&keep, keep_ipc_lock && has_capability(keep)) < 0) {
-		killer_say("cannot drop capabilities: %s", strerror(errno));
+	if (privilege_keep(&keep, keep_ipc_lock ? 1 : 0, &e) < 0) {
+		killer_say("%s", e.text);
 		return -1;
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {

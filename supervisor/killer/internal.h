@@ -106,7 +106,6 @@ void watch_tidy(const struct killer *k); /* removes the empty cgroups of a dead 
 
 /* ---- confine.c ---- */
 int confine_memory(void); /* mlockall; -1: not possible, said on stderr */
-int confine_fds(const int *keep, size_t n); /* closes all others. keep is sorted here */
 int confine_self(void); /* capabilities, no_new_privs, seccomp. -1 with a message on stderr */
 /* Has the latch table written to disk by the process for that; never waits. */
 void killer_sync(struct killer *k);

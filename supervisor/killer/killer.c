@@ -21,6 +21,7 @@
 #include "common/io.h"
 #include "common/wire.h"
 #include "supervisor/killer/internal.h"
+#include "supervisor/privilege.h"
 
 /* ---- telling ---- */
 
@@ -205,7 +206,7 @@ static _Noreturn void sync_forever(struct killer *k, int from)
 	char bytes[64];
 
 	prctl(PR_SET_NAME, "agentd-latches", 0, 0, 0);
-	if (confine_fds(&from, 1) < 0 || confine_syncer() < 0)
+	if (privilege_keep_fds(&from, 1) < 0 || confine_syncer() < 0)
 		_exit(1);
 	latch_sync(k->latches);
 	while (read(from, bytes, sizeof bytes) > 0)
@@ -279,7 +280,7 @@ static int keep_only_ours(const struct killer *k)
 {
 	const int keep[] = {k->cfg.listen_fd, k->cfg.supervisor_fd, k->cfg.lock_fd};
 
-	if (confine_fds(keep, ARRAY_LEN(keep)) == 0)
+	if (privilege_keep_fds(keep, ARRAY_LEN(keep)) == 0)
 		return 0;
 	killer_say("cannot close inherited descriptors: %s", strerror(errno));
 	return -1;
