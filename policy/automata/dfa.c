@@ -349,12 +349,59 @@ static void partition_refine(struct partition *p)
 	}
 }
 
-/* Blocks numbered as a walk from the start meets them, which makes the numbers canonical. */
+/* 1 when a row leads nowhere but to its own block. */
+static int is_absorbing(const struct partition *p, const uint32_t *row, uint32_t b)
+{
+	for (uint32_t c = 0; c < p->k; c++) {
+		if (p->block[row[p->column[c]]] != b)
+			return 0;
+	}
+	return 1;
+}
+
+/* Numbers the blocks as a walk from the start meets them, which makes the numbers canonical; those
+ * that are never left come last. order gets a state of each. */
+static void number_blocks(const struct partition *p, const struct rows *r, uint32_t *number,
+	uint32_t *order, struct dfa *d)
+{
+	size_t k = r->alphabet->classes;
+	uint32_t met = 1, left = 0, *walk = order, last;
+
+	memset(number, 0xff, p->blocks * sizeof *number);
+	walk[0] = 0;
+	number[p->block[0]] = 0;
+	for (uint32_t i = 0; i < met; i++) {
+		for (size_t c = 0; c < k; c++) {
+			uint32_t to = r->next[walk[i] * k + c];
+
+			if (number[p->block[to]] == UINT32_MAX) {
+				number[p->block[to]] = met;
+				walk[met++] = to;
+			}
+		}
+	}
+	last = met;
+	for (uint32_t i = 0; i < met; i++) { /* p->touched is free now */
+		uint32_t s = walk[i], b = p->block[s];
+
+		if (i > 0 && is_absorbing(p, r->next + s * k, b)) {
+			p->touched[--last] = s;
+			number[b] = last;
+		} else {
+			p->touched[left] = s;
+			number[b] = left++;
+		}
+	}
+	memcpy(order, p->touched, met * sizeof *order);
+	d->states = met;
+	d->absorbing = last;
+}
+
 static enum dfa_status partition_read(
 	const struct partition *p, const struct rows *r, struct dfa **out)
 {
 	struct dfa *d;
-	uint32_t *number, *order, met = 1;
+	uint32_t *number, *order;
 	size_t k = r->alphabet->classes;
 
 	if (p->blocks > DFA_STATES_MAX)
@@ -373,24 +420,14 @@ static enum dfa_status partition_read(
 		free(order);
 		return DFA_NO_MEMORY;
 	}
-	memset(number, 0xff, p->blocks * sizeof *number);
-	order[0] = 0; /* the start; then a state of each block */
-	number[p->block[0]] = 0;
-	for (uint32_t i = 0; i < met; i++) {
-		const uint32_t *row = r->next + (size_t)order[i] * k;
+	number_blocks(p, r, number, order, d);
+	for (uint32_t i = 0; i < d->states; i++) {
+		const uint32_t *row = r->next + order[i] * k;
 
 		d->mark[i] = r->mark[order[i]];
-		for (size_t c = 0; c < k; c++) {
-			uint32_t b = p->block[row[c]];
-
-			if (number[b] == UINT32_MAX) {
-				number[b] = met;
-				order[met++] = row[c];
-			}
-			d->next[i * k + c] = (uint16_t)number[b];
-		}
+		for (size_t c = 0; c < k; c++)
+			d->next[i * k + c] = (uint16_t)number[p->block[row[c]]];
 	}
-	d->states = met;
 	free(number);
 	free(order);
 	*out = d;
@@ -1138,7 +1175,7 @@ enum dfa_status dfa_map(const struct dfa *d, const uint8_t map[256], struct dfa 
 	struct mapping m = {map};
 	uint16_t *next = calloc(d->alphabet->classes, sizeof *next);
 	uint8_t mark = 0;
-	const struct dfa one = {d->alphabet, 1, next, &mark};
+	const struct dfa one = {d->alphabet, 1, 1, next, &mark};
 	enum dfa_status status = DFA_NO_MEMORY;
 
 	*out = NULL;
@@ -1153,7 +1190,7 @@ uint8_t dfa_run(const struct dfa *d, const void *p, size_t n)
 	const unsigned char *byte = p;
 	uint32_t state = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && state < d->absorbing; i++)
 		state = dfa_step(d, state, byte[i]);
 	return d->mark[state];
 }
