@@ -324,21 +324,26 @@ static uid_t latch_owner(const char *name)
 	return found;
 }
 
+static unsigned unlatch(const struct client *c, const char *arg, const char *name, uid_t *uid)
+{
+	const char *one = strcmp(name, "*") ? name : NULL;
+	unsigned n = latch_clear(sup.latches, *uid, one);
+
+	if (n || !one || !c->admin || strchr(arg, '/'))
+		return n;
+	*uid = latch_owner(name);
+	return *uid == (uid_t)-1 ? 0 : latch_clear(sup.latches, *uid, name);
+}
+
 static void verb_unlatch(struct client *c, const char *arg)
 {
-	const char *name;
-	unsigned n;
+	int everyone = c->admin && !strcmp(arg, "*/*");
+	const char *name = arg;
 	uid_t uid = (uid_t)-1;
+	unsigned n;
 
-	if (c->admin && !strcmp(arg, "*/*")) {
-		event_receipts();
-		n = latch_clear_everyone(sup.latches);
-		wire_send(sup.killer, KILLER_SYNC, 0, NULL, 0, NULL, 0);
-		note_human(c, EVENT_UNLATCH, NULL, uid, "*/*");
-		reply(c, "OK %u", n);
-		return;
-	}
-	if (parse_owner(c, arg, &uid, &name) < 0 || (strcmp(name, "*") != 0 && !name_valid(name))) {
+	if (!everyone && (parse_owner(c, arg, &uid, &name) < 0 ||
+				 (strcmp(name, "*") != 0 && !name_valid(name)))) {
 		reply(c, "ERR %.80s is not the name of an agent", arg);
 		return;
 	}
@@ -347,11 +352,7 @@ static void verb_unlatch(struct client *c, const char *arg)
 		return;
 	}
 	event_receipts(); /* what the slots hold reaches the log before they are emptied */
-	n = latch_clear(sup.latches, uid, strcmp(name, "*") ? name : NULL);
-	if (!n && c->admin && !strchr(arg, '/') && strcmp(name, "*") != 0) {
-		uid = latch_owner(name);
-		n = uid == (uid_t)-1 ? 0 : latch_clear(sup.latches, uid, name);
-	}
+	n = everyone ? latch_clear_everyone(sup.latches) : unlatch(c, arg, name, &uid);
 	wire_send(sup.killer, KILLER_SYNC, 0, NULL, 0, NULL, 0); /* its child waits for the disk */
 	if (n)
 		note_human(c, EVENT_UNLATCH, NULL, uid, name);
