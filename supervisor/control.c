@@ -139,10 +139,18 @@ __attribute__((format(printf, 2, 3))) static void reply(
 	tell(c, line, (size_t)n);
 }
 
-static void answer_and_close(struct client *c, const char *text)
+/* A client that hangs up: a piped agent dies with it, as a program dies with its terminal. */
+static void hang_up(struct client *c)
+{
+	if (c->sandbox && c->piped)
+		sandbox_stop(c->sandbox, END_EXIT, "its client is gone");
+	client_close(c);
+}
+
+static void refuse(struct client *c, const char *text)
 {
 	reply(c, "ERR %s", text);
-	client_close(c);
+	hang_up(c);
 }
 
 /* ---- names ---- */
@@ -487,19 +495,17 @@ static struct client *waiting_for_plan(uint64_t id)
 	return NULL;
 }
 
-static void refuse_launch(struct client *c, uint64_t id, const char *text, int had_plan)
+static void refuse_launch(struct client *c, uint64_t id, const char *text)
 {
 	struct msg_ended m = {.exit_code = 125, .reason = END_FAILED};
 
 	if (event_room())
 		event_text(EVENT_REFUSED, c ? c->who.uid : (uid_t)-1, "%s", text);
-	if (had_plan) {
-		/* Its session.start is in the log: so must its end be. */
-		snprintf(m.text, sizeof m.text, "%s", text);
-		broker_send(MSG_ENDED, id, &m, sizeof m, NULL, 0);
-	}
+	/* Its session.start is in the log: so must its end be. */
+	snprintf(m.text, sizeof m.text, "%s", text);
+	broker_send(MSG_ENDED, id, &m, sizeof m, NULL, 0);
 	if (c)
-		answer_and_close(c, text);
+		refuse(c, text);
 }
 
 void control_plan(uint64_t id, struct wire_msg *m)
@@ -511,12 +517,12 @@ void control_plan(uint64_t id, struct wire_msg *m)
 	int piped;
 
 	if (!c) {
-		refuse_launch(NULL, id, "the client went away before the launch", 1);
+		refuse_launch(NULL, id, "the client went away before the launch");
 		return;
 	}
 	plan = io_map_sealed(m->fds[0], PLAN_SIZE_MAX, &n, &e);
 	if (!plan || plan_check(plan, n, &e) < 0) {
-		refuse_launch(c, id, e.text, 1);
+		refuse_launch(c, id, e.text);
 	} else {
 		piped = !(((const struct plan_header *)plan)->flags & PLAN_TERMINAL);
 		if (piped != c->piped)
@@ -526,7 +532,7 @@ void control_plan(uint64_t id, struct wire_msg *m)
 			c->sandbox = sandbox_launch(
 				id, plan, m->fds[0], m->fds[1], c->stdio, &c->who, c, &e);
 		if (!c->sandbox) {
-			refuse_launch(c, id, e.text, 1);
+			refuse_launch(c, id, e.text);
 		} else {
 			c->state = C_RUN;
 			for (int i = 0; i < 3; i++) {
@@ -545,7 +551,7 @@ void control_refused(uint64_t id, const char *text)
 	struct client *c = waiting_for_plan(id);
 
 	if (c)
-		answer_and_close(c, text);
+		refuse(c, text);
 	else
 		sandbox_no_go(id, text);
 }
@@ -555,7 +561,7 @@ void control_broker_lost(void)
 	for (struct client *c = clients, *next; c; c = next) {
 		next = c->next;
 		if (c->state == C_PLAN)
-			answer_and_close(c, "the broker died before the launch: try again");
+			refuse(c, "the broker died before the launch: try again");
 	}
 }
 
@@ -570,8 +576,10 @@ void control_failed(struct sandbox *s, const char *text)
 	struct client *c = s->client;
 
 	event_text(EVENT_REFUSED, s->owner.uid, "%s: %s", s->name, text);
-	if (c)
-		answer_and_close(c, text);
+	if (!c)
+		return;
+	reply(c, "ERR %s", text);
+	client_close(c);
 }
 
 void control_ended(struct sandbox *s)
@@ -633,7 +641,7 @@ static void first_line(struct client *c, char *line, int *fds, size_t nfds)
 		*arg++ = 0;
 	if (!strcmp(line, "RUN") && !arg) {
 		if (start_run(c, fds, nfds, &e) < 0)
-			answer_and_close(c, e.text);
+			refuse(c, e.text);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
@@ -643,15 +651,7 @@ static void first_line(struct client *c, char *line, int *fds, size_t nfds)
 		client_close(c);
 		return;
 	}
-	answer_and_close(c, "not a verb of control.sock: is this agentctl older than the daemon?");
-}
-
-/* A client that hangs up: a piped agent dies with it, as a program dies with its terminal. */
-static void hang_up(struct client *c)
-{
-	if (c->sandbox && c->piped)
-		sandbox_stop(c->sandbox, END_EXIT, "its client is gone");
-	client_close(c);
+	refuse(c, "not a verb of control.sock: is this agentctl older than the daemon?");
 }
 
 /* Takes one line out of the socket, and the descriptors sent with it. The line's length, 0 when it is
@@ -680,30 +680,32 @@ static ssize_t take_line(const struct client *c, char *line, int *fds, size_t *n
 	return -1;
 }
 
-/* Handles one line. 1 when there may be more, 0 when not, or the client is gone. */
+/* Handles one line. 1 when there may be more, 0 when not, or when the client is freed. */
 static int client_line(struct client *c, int closing)
 {
 	char line[LINE_MAX_BYTES + 1];
 	uid_t uid = c->who.uid;
-	int fds[RUN_FDS], running = c->state != C_LINE;
+	int fds[RUN_FDS], more = 0;
 	size_t nfds;
 	ssize_t n = take_line(c, line, fds, &nfds);
 
 	if (n == 0 && !closing)
 		return 0;
-	if (n <= 0)
+	if (n <= 0) {
 		hang_up(c);
-	else if (strlen(line) != (size_t)n - 1)
-		answer_and_close(c, "a NUL byte in a line");
-	else if (!running)
+	} else if (strlen(line) != (size_t)n - 1) {
+		refuse(c, "a NUL byte in a line");
+	} else if (c->state == C_LINE) {
 		first_line(c, line, fds, nfds);
-	else
+	} else {
 		run_line(c, line);
+		more = 1;
+	}
 	for (size_t i = 0; n > 0 && i < nfds; i++) {
 		if (fds[i] >= 0)
 			dispose(fds[i], uid);
 	}
-	return n > 0 && running;
+	return more;
 }
 
 /* Edge-triggered: half a line does not wake us again until more of it comes. */
@@ -715,7 +717,7 @@ static void client_event(void *arg, uint32_t events)
 		if (!client_line(c, !!(events & (EPOLLHUP | EPOLLERR))))
 			return;
 	}
-	answer_and_close(c, "too many lines at once");
+	refuse(c, "too many lines at once");
 }
 
 /* ---- accepting ---- */
@@ -792,8 +794,8 @@ void control_tick(uint64_t now)
 	for (struct client *c = clients, *next; c; c = next) {
 		next = c->next;
 		if (c->state == C_LINE && now - c->since > VERB_WITHIN)
-			answer_and_close(c, "no request within 5 s");
+			refuse(c, "no request within 5 s");
 		else if (c->state == C_PLAN && now - c->since > PLAN_WITHIN)
-			answer_and_close(c, "the broker did not answer: nothing was started");
+			refuse(c, "the broker did not answer: nothing was started");
 	}
 }

@@ -1,9 +1,12 @@
 """control.sock: what its lines may do to the log, to a running agent and to other clients."""
+import ctypes
 import os
 import signal
 import socket
 
 from agentd import as_uid, limit, wait_until
+
+PIDFD_OPEN, PIDFD_GETFD = 434, 438
 
 
 def talk(inst, lines):
@@ -47,3 +50,27 @@ def test_unlatching_nothing_is_no_event(inst):
     assert inst.ask("control.sock", "UNLATCH */*\n") == "OK 0\n"
     inst.run("true").ok()
     assert not [r for r in inst.records() if r["k"] == "unlatch"], inst.records()
+
+
+def connections(pid):
+    """Copies of every socket that a process has open."""
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    process = call(PIDFD_OPEN, pid, 0)
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+            copy = call(PIDFD_GETFD, process, int(fd), 0)
+            if copy >= 0:
+                yield socket.socket(fileno=copy)
+    os.close(process)
+
+
+def test_breaking_the_protocol_hangs_up(inst):
+    """A client of a piped run that sends garbage has hung up: its agent does not outlive it"""
+    for name, garbage in (("nul", b"SIGNAL \0\n"), ("many", b"SIGNAL CONT\n" * 100),
+                          ("long", b"x" * 5000)):
+        p = inst.start_run(name, "sleep", "1000")
+        for s in connections(p.pid):
+            s.sendall(garbage)
+            s.close()
+        wait_until(lambda: not inst.running(name), 5, f"end of the sandbox after {name}")
+        p.communicate(timeout=10)
