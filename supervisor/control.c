@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -32,6 +31,7 @@
 #define LINES_A_ROUND    64
 #define ACCEPTS_A_ROUND  32
 #define RUN_FDS          4
+#define SENT_FDS_MAX     253 /* SCM_MAX_FD of the kernel: whatever comes is ours to close */
 
 enum client_state { C_LINE, C_PLAN, C_RUN };
 
@@ -45,6 +45,7 @@ struct client {
 	uint64_t number; /* C_PLAN, C_RUN: of the launch */
 	int stdio[3]; /* C_PLAN: the agent's descriptors, -1 for a terminal run */
 	int piped; /* hang-up kills the sandbox */
+	int handed_over; /* a role has the connection */
 	struct sandbox *sandbox;
 	struct client *next;
 };
@@ -53,7 +54,63 @@ static struct client *clients;
 static unsigned nclients;
 static int listener = -1;
 
-/* ---- users who sent what must not be closed ---- */
+/* ---- descriptors that a stranger sent ----
+ *
+ * Closing one can block: a socket that lingers, at its last close; a file of a FUSE server, at any. So a
+ * child takes the last reference of sockets; a file is never closed here, and whoever sent a few of
+ * those is not served any more. */
+
+/* kind: what /proc/PID/fd says before the inode's number. */
+static int is_kind(int fd, const char *kind)
+{
+	char at[32], to[16];
+	ssize_t n;
+
+	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
+	n = readlink(at, to, sizeof to);
+	return n > (ssize_t)strlen(kind) && !memcmp(to, kind, strlen(kind));
+}
+
+/* What may become an agent's stdin, stdout or stderr: an anonymous pipe or the null device, and so no
+ * terminal (TIOCSTI, key logging), no directory (openat above it), no file. Found out without asking the
+ * file's file system, which can be a FUSE server that never answers. */
+static int stdio_ok(int fd)
+{
+	struct statx st;
+
+	if (is_kind(fd, "pipe:["))
+		return 1;
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
+	       S_ISCHR(st.stx_mode) && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
+}
+
+/* 1 when closing it can never block: what we take, sealed memory files, and our kind of pipes. */
+static int close_is_quick(int fd)
+{
+	return stdio_ok(fd) || fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+/* The child ends only when we have closed ours, and so has the last references; a process that ends
+ * does not wait for a socket (inet_release in the kernel asks for PF_EXITING). 0, or -1: still open. */
+static int close_in_child(const int *fds, size_t n)
+{
+	int ends[2];
+	pid_t pid;
+	char c;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		close(ends[1]);
+		_exit((int)read(ends[0], &c, 1));
+	}
+	for (size_t i = 0; pid > 0 && i < n; i++)
+		close(fds[i]);
+	close(ends[0]);
+	close(ends[1]);
+	return pid < 0 ? -1 : 0; /* the tick reaps it */
+}
 
 #define BANNED_MAX   64
 #define BANNED_AFTER 8 /* descriptors */
@@ -70,8 +127,7 @@ static void ban_note(uid_t uid)
 			continue;
 		bans[i].uid = uid;
 		if (++bans[i].sent == BANNED_AFTER)
-			say("uid %u keeps sending descriptors of files: its requests are dropped "
-			    "until "
+			say("uid %u keeps sending descriptors of files: it is not served until "
 			    "agentd restarts",
 				uid);
 		return;
@@ -88,6 +144,43 @@ static int banned(uid_t uid)
 	       uid != 0; /* the table is full: only root is left */
 }
 
+static void dispose(const int *fds, size_t n, uid_t from)
+{
+	int slow[SENT_FDS_MAX];
+	size_t nslow = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (close_is_quick(fds[i]))
+			close(fds[i]);
+		else if (is_kind(fds[i], "socket:["))
+			slow[nslow++] = fds[i];
+		else
+			ban_note(from);
+	}
+	if (nslow && close_in_child(slow, nslow) < 0)
+		ban_note(from);
+}
+
+/* 1 when descriptors wait in a connection unread, or more than can be told. */
+static int holds_fds(int fd)
+{
+	static char unread[512 * 1024]; /* more than the queue of a socket */
+	struct iovec v = {.iov_base = unread, .iov_len = sizeof unread};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+
+	return recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT) == (ssize_t)sizeof unread ||
+	       (m.msg_flags & MSG_CTRUNC);
+}
+
+static void close_connection(int fd)
+{
+	shutdown(fd, SHUT_RD); /* nothing comes after the look */
+	if (!holds_fds(fd) || close_in_child(&fd, 1) < 0)
+		close(fd);
+}
+
 /* ---- clients ---- */
 
 static void client_close(struct client *c)
@@ -100,7 +193,10 @@ static void client_close(struct client *c)
 	}
 	nclients--;
 	loop_unwatch(c->watch);
-	close(c->fd);
+	if (c->handed_over)
+		close(c->fd);
+	else
+		close_connection(c->fd);
 	for (int i = 0; i < 3; i++) {
 		if (c->stdio[i] >= 0)
 			close(c->stdio[i]);
@@ -375,88 +471,38 @@ static struct msg_peer peer_of(const struct client *c)
 		.admin = (uint32_t)c->admin};
 }
 
+typedef int send_fn(
+	uint16_t type, uint64_t id, const void *p, size_t n, const int *fds, size_t nfds);
+
 /* RPC and AUDIT: the connection, with its verified credentials, goes to a role. */
-static void hand_over(struct client *c, const char *arg)
+static void hand_over(struct client *c, const char *role, send_fn *send_to)
 {
 	struct msg_peer p = peer_of(c);
-	int r = *arg == 'R' ? broker_send(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1)
-			    : recorder_send(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1);
+	int no_fds = 0;
 
-	if (r < 0)
-		reply(c, "ERR the %s is being restarted: try again",
-			*arg == 'R' ? "broker" : "recorder");
+	/* A role must not have to close what lingers. Before Linux 6.16 more can follow. */
+	setsockopt(c->fd, SOL_SOCKET, SO_PASSRIGHTS, &no_fds, sizeof no_fds);
+	if (holds_fds(c->fd))
+		reply(c, "ERR no descriptors are taken here");
+	else if (send_to(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1) < 0)
+		reply(c, "ERR the %s is being restarted: try again", role);
+	else
+		c->handed_over = 1;
 }
 
 static void verb_rpc(struct client *c, const char *arg)
 {
 	(void)arg;
-	hand_over(c, "R");
+	hand_over(c, "broker", broker_send);
 }
 
 static void verb_audit(struct client *c, const char *arg)
 {
 	(void)arg;
-	hand_over(c, "A");
+	hand_over(c, "recorder", recorder_send);
 }
 
 /* ---- RUN ---- */
-
-/* What may become an agent's stdin, stdout or stderr: an anonymous pipe or the null device, and so no
- * terminal (TIOCSTI, key logging), no directory (openat above it), no file. Found out without asking the
- * file's file system, which can be a FUSE server that never answers. */
-static int stdio_ok(int fd)
-{
-	char at[32], to[16];
-	struct statx st;
-	ssize_t n;
-
-	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
-	n = readlink(at, to, sizeof to);
-	if (n >= 6 && !memcmp(to, "pipe:[", 6))
-		return 1;
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
-	       S_ISCHR(st.stx_mode) && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
-}
-
-/* 1 when closing it can never block: what we take, sealed memory files, and our kind of pipes. */
-static int close_is_quick(int fd)
-{
-	return stdio_ok(fd) || fcntl(fd, F_GET_SEALS) >= 0;
-}
-
-/* Gets rid of a descriptor that a stranger sent. Closing one can block: a socket that lingers at its
- * last close, a file of a FUSE server at any. A child takes the last reference of a socket; anything
- * else is never closed here, and whoever sent a few of those is not served any more. */
-static void dispose(int fd, uid_t from)
-{
-	char at[32], to[16];
-	ssize_t n;
-	pid_t pid;
-
-	if (close_is_quick(fd)) {
-		close(fd);
-		return;
-	}
-	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
-	n = readlink(at, to, sizeof to);
-	if (n < 8 || memcmp(to, "socket:[", 8) != 0) {
-		ban_note(from);
-		return;
-	}
-	pid = fork();
-	if (pid == 0) {
-		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		if (fd > 3)
-			sys_close_range(3, (unsigned)fd - 1, 0);
-		sys_close_range((unsigned)fd + 1, ~0u, 0);
-		close(fd);
-		_exit(0);
-	}
-	if (pid < 0)
-		ban_note(from);
-	else
-		close(fd); /* not the last reference: the child has one; the tick reaps it */
-}
 
 static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 {
@@ -667,15 +713,15 @@ static ssize_t take_line(const struct client *c, char *line, int *fds, size_t *n
 	lf = n ? memchr(line, '\n', (size_t)n) : NULL;
 	if (!lf)
 		return n == 0 || n == LINE_MAX_BYTES ? -1 : 0;
-	*nfds = RUN_FDS;
+	*nfds = SENT_FDS_MAX;
 	n = io_recv_fds(c->fd, line, (size_t)(lf - line) + 1, fds, nfds, MSG_DONTWAIT);
 	if (n > 0 && line[n - 1] == '\n') {
 		line[n - 1] = 0;
 		return n;
 	}
 	/* A line sent in pieces with descriptors in between. */
-	for (size_t i = 0; n > 0 && i < *nfds; i++)
-		dispose(fds[i], c->who.uid);
+	if (n > 0)
+		dispose(fds, *nfds, c->who.uid);
 	*nfds = 0;
 	return -1;
 }
@@ -685,7 +731,7 @@ static int client_line(struct client *c, int closing)
 {
 	char line[LINE_MAX_BYTES + 1];
 	uid_t uid = c->who.uid;
-	int fds[RUN_FDS], more = 0;
+	int fds[SENT_FDS_MAX], more = 0;
 	size_t nfds;
 	ssize_t n = take_line(c, line, fds, &nfds);
 
@@ -701,10 +747,7 @@ static int client_line(struct client *c, int closing)
 		run_line(c, line);
 		more = 1;
 	}
-	for (size_t i = 0; n > 0 && i < nfds; i++) {
-		if (fds[i] >= 0)
-			dispose(fds[i], uid);
-	}
+	dispose(fds, nfds, uid);
 	return more;
 }
 
@@ -745,7 +788,7 @@ static void accept_one(int fd)
 	if (!c || creds_of_peer(fd, &c->who) < 0 || paths_is_agent_uid(c->who.uid) ||
 		banned(c->who.uid) || too_many(c->who.uid)) {
 		free(c);
-		close(fd);
+		close_connection(fd);
 		return;
 	}
 	c->fd = fd;
@@ -757,7 +800,7 @@ static void accept_one(int fd)
 	if (!c->watch) {
 		say("%s", e.text);
 		free(c);
-		close(fd);
+		close_connection(fd);
 		return;
 	}
 	c->next = clients;

@@ -1,10 +1,13 @@
 """control.sock: what its lines may do to the log, to a running agent and to other clients."""
+import contextlib
 import ctypes
+import encodings.idna  # noqa: F401  (a user of a test cannot read root's Python when a name is looked up)
 import os
 import signal
 import socket
+import time
 
-from agentd import as_uid, limit, wait_until
+from agentd import Skip, as_uid, limit, wait_until
 
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
 
@@ -74,3 +77,80 @@ def test_breaking_the_protocol_hangs_up(inst):
             s.close()
         wait_until(lambda: not inst.running(name), 5, f"end of the sandbox after {name}")
         p.communicate(timeout=10)
+
+
+def lingering(port):
+    """A socket whose last close waits for 20 s, unless a process closes it that ends."""
+    s = socket.create_connection(("127.0.0.1", port))
+    s.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            s.send(bytes(65536))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\x14\0\0\0")
+    return s
+
+
+def plant(inst, port, n, end):
+    """Sends half a line with n such sockets, closes its own, then ends the line or leaves it."""
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(inst.run_dir + "/control.sock")
+    mine = [lingering(port) for _ in range(n)]
+    socket.send_fds(s, [b"RU"], [m.fileno() for m in mine])
+    for m in mine:
+        m.close()  # not the last: one waits in the connection
+    s.sendall(end)
+    time.sleep(8)
+
+
+@limit(120)
+def test_descriptors_that_linger(inst):
+    """Sockets that linger at their last close, sent in any number, read or not, hold up nobody"""
+    attackers = []
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as peer:
+        for n, end in ((3, b"N\n"), (6, b"N\n"), (100, b"N\n"), (2, b"")):
+            attackers.append(os.fork())
+            if not attackers[-1]:
+                try:
+                    as_uid(12002, plant, inst, peer.getsockname()[1], n, end)
+                finally:
+                    os._exit(0)
+        slowest, end = 0, time.monotonic() + 7
+        while time.monotonic() < end:
+            start = time.monotonic()
+            inst.ps()
+            slowest = max(slowest, time.monotonic() - start)
+            time.sleep(0.05)
+        for pid in attackers:
+            os.waitpid(pid, 0)
+    assert slowest < 1.5, slowest
+
+
+def plant_in_role(inst, port, verb):
+    """Hands a connection to a role, sends a socket that lingers behind it, and ends."""
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(inst.run_dir + "/control.sock")
+    mine = lingering(port)
+    s.sendall(verb)
+    with contextlib.suppress(OSError):
+        socket.send_fds(s, [b"x"], [mine.fileno()])
+    os._exit(0)  # closes without waiting
+
+
+@limit(120)
+def test_no_role_gets_a_lingering_descriptor(inst):
+    """Sockets that linger, sent behind RPC and AUDIT, do not hold up broker and recorder"""
+    if tuple(int(n) for n in os.uname().release.split(".")[:2]) < (6, 16):
+        raise Skip("this kernel cannot refuse descriptors (SO_PASSRIGHTS)")
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as peer:
+        for verb in (b"RPC\n", b"AUDIT\n"):
+            for _ in range(10):
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        as_uid(12002, plant_in_role, inst, peer.getsockname()[1], verb)
+                    finally:
+                        os._exit(0)
+                os.waitpid(pid, 0)
+            start = time.monotonic()
+            inst.run("true", timeout=30).ok()
+            assert time.monotonic() - start < 1.5, (verb, time.monotonic() - start)
