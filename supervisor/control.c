@@ -316,6 +316,7 @@ static const char *state_of(const struct sandbox *s)
 static void verb_ps(struct client *c, const char *arg)
 {
 	(void)arg;
+	wire_make_room(c->fd); /* the usual one takes 277 lines */
 	for (const struct sandbox *s = sup.sandboxes; s; s = s->next) {
 		/* One that the killer just emptied is dead, even if its end is still being recorded. */
 		if (may_control(c, s) && s->state <= SB_RUNNING &&
@@ -404,6 +405,7 @@ static void verb_latches(struct client *c, const char *arg)
 	struct latch_entry l;
 
 	(void)arg;
+	wire_make_room(c->fd);
 	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
 		if (latch_get(sup.latches, i, &l) && (c->admin || l.uid == c->who.uid))
 			reply(c, "%u\t%s\t%llu\t%u\t%s", l.uid, l.flags & LATCH_ALL ? "*" : l.name,
@@ -511,6 +513,8 @@ static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 	if (nfds != 1 && nfds != RUN_FDS)
 		return error_set(
 			e, 0, "RUN needs a request and three descriptors, or only a request");
+	if (fcntl(fds[0], F_GET_SEALS) < 0) /* closing anything else could hold the broker */
+		return error_set(e, 0, "the request is no sealed memory file");
 	for (size_t i = 1; i < nfds; i++) {
 		if (!stdio_ok(fds[i]))
 			return error_set(e, 0,

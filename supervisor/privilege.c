@@ -20,7 +20,7 @@ static const cap_value_t needed[] = {
 	CAP_DAC_READ_SEARCH, /* the same for reading */
 	CAP_KILL, /* a stuck role or killer has another uid */
 	CAP_SYS_PTRACE, /* /proc/PID/ns/user of the child that makes a user namespace */
-	CAP_NET_ADMIN, /* SO_SNDBUFFORCE on channels to restarted roles */
+	CAP_NET_ADMIN, /* SO_SNDBUFFORCE on channels to restarted roles and for long answers */
 	CAP_SYS_NICE, /* the priority of a restarted killer */
 	CAP_IPC_LOCK, /* mlockall of a restarted killer */
 	CAP_SETPCAP, /* dropping from the bounding set in what we start */

@@ -12,13 +12,13 @@ from agentd import Skip, as_uid, limit, wait_until
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
 
 
-def talk(inst, lines):
+def talk(inst, lines, sock="control.sock"):
     """Sends each line over a connection of its own; the first line of each answer."""
     answers = []
     for line in lines:
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(10)
-            s.connect(inst.run_dir + "/control.sock")
+            s.connect(os.path.join(inst.run_dir, sock))
             s.sendall(line)
             answers.append(s.recv(4096).split(b"\n")[0])
     return answers
@@ -125,32 +125,46 @@ def test_descriptors_that_linger(inst):
     assert slowest < 1.5, slowest
 
 
-def plant_in_role(inst, port, verb):
-    """Hands a connection to a role, sends a socket that lingers behind it, and ends."""
+def plant_in_role(inst, port, verb, rest):
+    """Sends a verb that a role serves, and with the rest of it a socket that lingers; ends."""
     s = socket.socket(socket.AF_UNIX)
     s.connect(inst.run_dir + "/control.sock")
     mine = lingering(port)
     s.sendall(verb)
     with contextlib.suppress(OSError):
-        socket.send_fds(s, [b"x"], [mine.fileno()])
+        socket.send_fds(s, [rest], [mine.fileno()])
     os._exit(0)  # closes without waiting
 
 
 @limit(120)
 def test_no_role_gets_a_lingering_descriptor(inst):
-    """Sockets that linger, sent behind RPC and AUDIT, do not hold up broker and recorder"""
+    """Sockets that linger, sent with RPC, AUDIT and RUN, do not hold up broker and recorder"""
     if tuple(int(n) for n in os.uname().release.split(".")[:2]) < (6, 16):
         raise Skip("this kernel cannot refuse descriptors (SO_PASSRIGHTS)")
     with socket.create_server(("127.0.0.1", 0), backlog=200) as peer:
-        for verb in (b"RPC\n", b"AUDIT\n"):
+        for verb, rest in ((b"RPC\n", b"x"), (b"AUDIT\n", b"x"), (b"", b"RUN\n")):
             for _ in range(10):
                 pid = os.fork()
                 if pid == 0:
                     try:
-                        as_uid(12002, plant_in_role, inst, peer.getsockname()[1], verb)
+                        as_uid(12002, plant_in_role, inst, peer.getsockname()[1], verb,
+                               rest)
                     finally:
                         os._exit(0)
                 os.waitpid(pid, 0)
             start = time.monotonic()
             inst.run("true", timeout=30).ok()
             assert time.monotonic() - start < 1.5, (verb, time.monotonic() - start)
+
+
+def test_a_long_answer_comes_whole(inst):
+    """Hundreds of latches are listed to the end, also to a client that reads late"""
+    talk(inst, [b"KILL %d/n%d and why\n" % (uid, i) for uid in range(20000, 20012)
+                for i in range(60)], "kill.sock")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(inst.run_dir + "/control.sock")
+        s.sendall(b"LATCHES\n")
+        time.sleep(0.5)
+        lines = s.makefile().read().splitlines()
+    assert len(lines) == 721 and lines[-1] == ".", (len(lines), lines[-1])
