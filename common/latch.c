@@ -171,15 +171,18 @@ static int read_slot(const struct image *m, unsigned slot, struct latch_entry *o
 
 /* ---- claiming ---- */
 
+static int writable(uint64_t w)
+{
+	return !writer_of(w) || (kill((pid_t)writer_of(w), 0) < 0 && errno == ESRCH);
+}
+
 /* May this process write the slot's other copy? Takes over from a writer that is dead. A living one
  * (perhaps stopped) is never waited for. */
 static int claim(struct image *m, unsigned slot, uint64_t *w)
 {
-	uint64_t pid = writer_of(*w), low = (*w & ~WRITER) | my_claim();
+	uint64_t low = (*w & ~WRITER) | my_claim();
 
-	if (pid && !(kill((pid_t)pid, 0) < 0 && errno == ESRCH))
-		return 0;
-	if (!change(m, slot, w, low))
+	if (!writable(*w) || !change(m, slot, w, low))
 		return 0;
 	*w = next_word(*w, low);
 	return 1;
@@ -219,11 +222,6 @@ static int same_latch(const struct latch_entry *a, const struct latch_entry *b)
 	if (a->uid != b->uid || (a->flags & LATCH_ALL) != (b->flags & LATCH_ALL))
 		return 0;
 	return (a->flags & LATCH_ALL) || strcmp(a->name, b->name) == 0;
-}
-
-static int writable(uint64_t w)
-{
-	return !writer_of(w) || (kill((pid_t)writer_of(w), 0) < 0 && errno == ESRCH);
 }
 
 struct survey { /* what the table has for one uid */
@@ -298,7 +296,7 @@ unsigned latch_set(struct latch_table *t, const struct latch_entry *in)
 		e.flags = in->flags;
 		slot = try_set(t->map, &e);
 	}
-	/* Before the caller looks at the cgroup: see the proof in supervisor/killer/kill.c. */
+	/* Before the caller looks at the cgroup: see the proof in common/kill.c. */
 	atomic_thread_fence(memory_order_seq_cst);
 	return slot;
 }
@@ -348,7 +346,7 @@ int latch_check(const struct latch_table *t, uid_t uid, const char *name,
 	struct latch_entry e;
 	uint64_t w;
 
-	/* The caller has put the launch into its cgroup before: see supervisor/killer/kill.c. */
+	/* The caller has put the launch into its cgroup before: see common/kill.c. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (t->damaged || atomic_load(&t->map->h.saved_bad)) {
 		explain(why, uid, "the latch table is damaged: everything is latched");
@@ -396,16 +394,17 @@ int latch_get(const struct latch_table *t, unsigned i, struct latch_entry *out)
 
 /* ---- clearing ---- */
 
-unsigned latch_clear(struct latch_table *t, uid_t uid, const char *name)
+/* uid NULL: everyone's; name NULL: all of the uid. */
+static unsigned clear(struct image *m, const uid_t *uid, const char *name)
 {
 	struct latch_entry e;
 	unsigned removed = 0;
 	uint64_t w;
 
 	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
-		while (read_slot(t->map, i, &e, &w) == 1 && e.uid == uid &&
+		while (read_slot(m, i, &e, &w) == 1 && (!uid || e.uid == *uid) &&
 			(!name || (!(e.flags & LATCH_ALL) && strcmp(e.name, name) == 0))) {
-			if (change(t->map, i, &w, w & ~(USED | UNLOGGED))) {
+			if (change(m, i, &w, w & ~(USED | UNLOGGED))) {
 				removed++;
 				break;
 			}
@@ -414,22 +413,14 @@ unsigned latch_clear(struct latch_table *t, uid_t uid, const char *name)
 	return removed;
 }
 
+unsigned latch_clear(struct latch_table *t, uid_t uid, const char *name)
+{
+	return clear(t->map, &uid, name);
+}
+
 unsigned latch_clear_everyone(struct latch_table *t)
 {
-	struct latch_entry e;
-	unsigned removed = 0;
-	uint64_t w;
-
-	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
-		while (read_slot(t->map, i, &e, &w) == 1) {
-			if (change(t->map, i, &w, w & ~(USED | UNLOGGED))) {
-				removed++;
-				break;
-			}
-		}
-	}
-	removed += atomic_exchange(&t->map->h.everyone, 0);
-	return removed;
+	return clear(t->map, NULL, NULL) + atomic_exchange(&t->map->h.everyone, 0);
 }
 
 void latch_logged(struct latch_table *t, unsigned i, uint64_t at_ns)

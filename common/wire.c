@@ -9,17 +9,21 @@
 
 #include "common/io.h"
 
-int wire_pair(int fds[2], struct error *e)
+void wire_make_room(int sock)
 {
 	int room = 1 << 20;
 
+	/* FORCE needs CAP_NET_ADMIN; without it the plain option gives what the host allows. */
+	if (setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
+		setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
+int wire_pair(int fds[2], struct error *e)
+{
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return error_set(e, errno, "cannot make a socket pair");
-	for (int i = 0; i < 2; i++) {
-		/* FORCE needs CAP_NET_ADMIN; without it the plain option gives what the host allows. */
-		if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
-			setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-	}
+	wire_make_room(fds[0]);
+	wire_make_room(fds[1]);
 	return 0;
 }
 

@@ -31,6 +31,9 @@ struct wire_msg {
 /* A pair of connected, close-on-exec SOCK_SEQPACKET sockets with room for the largest message. */
 int wire_pair(int fds[2], struct error *e);
 
+/* A send buffer of a megabyte, or of what the host allows. */
+void wire_make_room(int sock);
+
 /* Sends one message. 0, or -1 with errno (EAGAIN when the socket is non-blocking and full). The
  * caller keeps its descriptors. */
 int wire_send(int sock, uint16_t type, uint64_t id, const void *payload, size_t n, const int *fds,

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -32,6 +31,7 @@
 #define LINES_A_ROUND    64
 #define ACCEPTS_A_ROUND  32
 #define RUN_FDS          4
+#define SENT_FDS_MAX     253 /* SCM_MAX_FD of the kernel: whatever comes is ours to close */
 
 enum client_state { C_LINE, C_PLAN, C_RUN };
 
@@ -45,6 +45,7 @@ struct client {
 	uint64_t number; /* C_PLAN, C_RUN: of the launch */
 	int stdio[3]; /* C_PLAN: the agent's descriptors, -1 for a terminal run */
 	int piped; /* hang-up kills the sandbox */
+	int handed_over; /* a role has the connection */
 	struct sandbox *sandbox;
 	struct client *next;
 };
@@ -53,7 +54,63 @@ static struct client *clients;
 static unsigned nclients;
 static int listener = -1;
 
-/* ---- users who sent what must not be closed ---- */
+/* ---- descriptors that a stranger sent ----
+ *
+ * Closing one can block: a socket that lingers, at its last close; a file of a FUSE server, at any. So a
+ * child takes the last reference of sockets; a file is never closed here, and whoever sent a few of
+ * those is not served any more. */
+
+/* kind: what /proc/PID/fd says before the inode's number. */
+static int is_kind(int fd, const char *kind)
+{
+	char at[32], to[16];
+	ssize_t n;
+
+	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
+	n = readlink(at, to, sizeof to);
+	return n > (ssize_t)strlen(kind) && !memcmp(to, kind, strlen(kind));
+}
+
+/* What may become an agent's stdin, stdout or stderr: an anonymous pipe or the null device, and so no
+ * terminal (TIOCSTI, key logging), no directory (openat above it), no file. Found out without asking the
+ * file's file system, which can be a FUSE server that never answers. */
+static int stdio_ok(int fd)
+{
+	struct statx st;
+
+	if (is_kind(fd, "pipe:["))
+		return 1;
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
+	       S_ISCHR(st.stx_mode) && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
+}
+
+/* 1 when closing it can never block: what we take, sealed memory files, and our kind of pipes. */
+static int close_is_quick(int fd)
+{
+	return stdio_ok(fd) || fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+/* The child ends only when we have closed ours, and so has the last references; a process that ends
+ * does not wait for a socket (inet_release in the kernel asks for PF_EXITING). 0, or -1: still open. */
+static int close_in_child(const int *fds, size_t n)
+{
+	int ends[2];
+	pid_t pid;
+	char c;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		close(ends[1]);
+		_exit((int)read(ends[0], &c, 1));
+	}
+	for (size_t i = 0; pid > 0 && i < n; i++)
+		close(fds[i]);
+	close(ends[0]);
+	close(ends[1]);
+	return pid < 0 ? -1 : 0; /* the tick reaps it */
+}
 
 #define BANNED_MAX   64
 #define BANNED_AFTER 8 /* descriptors */
@@ -70,8 +127,7 @@ static void ban_note(uid_t uid)
 			continue;
 		bans[i].uid = uid;
 		if (++bans[i].sent == BANNED_AFTER)
-			say("uid %u keeps sending descriptors of files: its requests are dropped "
-			    "until "
+			say("uid %u keeps sending descriptors of files: it is not served until "
 			    "agentd restarts",
 				uid);
 		return;
@@ -88,6 +144,43 @@ static int banned(uid_t uid)
 	       uid != 0; /* the table is full: only root is left */
 }
 
+static void dispose(const int *fds, size_t n, uid_t from)
+{
+	int slow[SENT_FDS_MAX];
+	size_t nslow = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (close_is_quick(fds[i]))
+			close(fds[i]);
+		else if (is_kind(fds[i], "socket:["))
+			slow[nslow++] = fds[i];
+		else
+			ban_note(from);
+	}
+	if (nslow && close_in_child(slow, nslow) < 0)
+		ban_note(from);
+}
+
+/* 1 when descriptors wait in a connection unread, or more than can be told. */
+static int holds_fds(int fd)
+{
+	static char unread[512 * 1024]; /* more than the queue of a socket */
+	struct iovec v = {.iov_base = unread, .iov_len = sizeof unread};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+
+	return recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT) == (ssize_t)sizeof unread ||
+	       (m.msg_flags & MSG_CTRUNC);
+}
+
+static void close_connection(int fd)
+{
+	shutdown(fd, SHUT_RD); /* nothing comes after the look */
+	if (!holds_fds(fd) || close_in_child(&fd, 1) < 0)
+		close(fd);
+}
+
 /* ---- clients ---- */
 
 static void client_close(struct client *c)
@@ -100,7 +193,10 @@ static void client_close(struct client *c)
 	}
 	nclients--;
 	loop_unwatch(c->watch);
-	close(c->fd);
+	if (c->handed_over)
+		close(c->fd);
+	else
+		close_connection(c->fd);
 	for (int i = 0; i < 3; i++) {
 		if (c->stdio[i] >= 0)
 			close(c->stdio[i]);
@@ -139,10 +235,18 @@ __attribute__((format(printf, 2, 3))) static void reply(
 	tell(c, line, (size_t)n);
 }
 
-static void answer_and_close(struct client *c, const char *text)
+/* A client that hangs up: a piped agent dies with it, as a program dies with its terminal. */
+static void hang_up(struct client *c)
+{
+	if (c->sandbox && c->piped)
+		sandbox_stop(c->sandbox, END_EXIT, "its client is gone");
+	client_close(c);
+}
+
+static void refuse(struct client *c, const char *text)
 {
 	reply(c, "ERR %s", text);
-	client_close(c);
+	hang_up(c);
 }
 
 /* ---- names ---- */
@@ -212,6 +316,7 @@ static const char *state_of(const struct sandbox *s)
 static void verb_ps(struct client *c, const char *arg)
 {
 	(void)arg;
+	wire_make_room(c->fd); /* the usual one takes 277 lines */
 	for (const struct sandbox *s = sup.sandboxes; s; s = s->next) {
 		/* One that the killer just emptied is dead, even if its end is still being recorded. */
 		if (may_control(c, s) && s->state <= SB_RUNNING &&
@@ -300,6 +405,7 @@ static void verb_latches(struct client *c, const char *arg)
 	struct latch_entry l;
 
 	(void)arg;
+	wire_make_room(c->fd);
 	for (unsigned i = 0; i < LATCH_SLOTS; i++) {
 		if (latch_get(sup.latches, i, &l) && (c->admin || l.uid == c->who.uid))
 			reply(c, "%u\t%s\t%llu\t%u\t%s", l.uid, l.flags & LATCH_ALL ? "*" : l.name,
@@ -324,21 +430,26 @@ static uid_t latch_owner(const char *name)
 	return found;
 }
 
+static unsigned unlatch(const struct client *c, const char *arg, const char *name, uid_t *uid)
+{
+	const char *one = strcmp(name, "*") ? name : NULL;
+	unsigned n = latch_clear(sup.latches, *uid, one);
+
+	if (n || !one || !c->admin || strchr(arg, '/'))
+		return n;
+	*uid = latch_owner(name);
+	return *uid == (uid_t)-1 ? 0 : latch_clear(sup.latches, *uid, name);
+}
+
 static void verb_unlatch(struct client *c, const char *arg)
 {
-	const char *name;
-	unsigned n;
+	int everyone = c->admin && !strcmp(arg, "*/*");
+	const char *name = arg;
 	uid_t uid = (uid_t)-1;
+	unsigned n;
 
-	if (c->admin && !strcmp(arg, "*/*")) {
-		event_receipts();
-		n = latch_clear_everyone(sup.latches);
-		wire_send(sup.killer, KILLER_SYNC, 0, NULL, 0, NULL, 0);
-		note_human(c, EVENT_UNLATCH, NULL, uid, "*/*");
-		reply(c, "OK %u", n);
-		return;
-	}
-	if (parse_owner(c, arg, &uid, &name) < 0 || (strcmp(name, "*") != 0 && !name_valid(name))) {
+	if (!everyone && (parse_owner(c, arg, &uid, &name) < 0 ||
+				 (strcmp(name, "*") != 0 && !name_valid(name)))) {
 		reply(c, "ERR %.80s is not the name of an agent", arg);
 		return;
 	}
@@ -347,11 +458,7 @@ static void verb_unlatch(struct client *c, const char *arg)
 		return;
 	}
 	event_receipts(); /* what the slots hold reaches the log before they are emptied */
-	n = latch_clear(sup.latches, uid, strcmp(name, "*") ? name : NULL);
-	if (!n && c->admin && !strchr(arg, '/') && strcmp(name, "*") != 0) {
-		uid = latch_owner(name);
-		n = uid == (uid_t)-1 ? 0 : latch_clear(sup.latches, uid, name);
-	}
+	n = everyone ? latch_clear_everyone(sup.latches) : unlatch(c, arg, name, &uid);
 	wire_send(sup.killer, KILLER_SYNC, 0, NULL, 0, NULL, 0); /* its child waits for the disk */
 	if (n)
 		note_human(c, EVENT_UNLATCH, NULL, uid, name);
@@ -366,88 +473,38 @@ static struct msg_peer peer_of(const struct client *c)
 		.admin = (uint32_t)c->admin};
 }
 
+typedef int send_fn(
+	uint16_t type, uint64_t id, const void *p, size_t n, const int *fds, size_t nfds);
+
 /* RPC and AUDIT: the connection, with its verified credentials, goes to a role. */
-static void hand_over(struct client *c, const char *arg)
+static void hand_over(struct client *c, const char *role, send_fn *send_to)
 {
 	struct msg_peer p = peer_of(c);
-	int r = *arg == 'R' ? broker_send(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1)
-			    : recorder_send(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1);
+	int no_fds = 0;
 
-	if (r < 0)
-		reply(c, "ERR the %s is being restarted: try again",
-			*arg == 'R' ? "broker" : "recorder");
+	/* A role must not have to close what lingers. Before Linux 6.16 more can follow. */
+	setsockopt(c->fd, SOL_SOCKET, SO_PASSRIGHTS, &no_fds, sizeof no_fds);
+	if (holds_fds(c->fd))
+		reply(c, "ERR no descriptors are taken here");
+	else if (send_to(MSG_CLIENT, 0, &p, sizeof p, &c->fd, 1) < 0)
+		reply(c, "ERR the %s is being restarted: try again", role);
+	else
+		c->handed_over = 1;
 }
 
 static void verb_rpc(struct client *c, const char *arg)
 {
 	(void)arg;
-	hand_over(c, "R");
+	hand_over(c, "broker", broker_send);
 }
 
 static void verb_audit(struct client *c, const char *arg)
 {
 	(void)arg;
-	hand_over(c, "A");
+	hand_over(c, "recorder", recorder_send);
 }
 
 /* ---- RUN ---- */
-
-/* What may become an agent's stdin, stdout or stderr: an anonymous pipe or the null device, and so no
- * terminal (TIOCSTI, key logging), no directory (openat above it), no file. Found out without asking the
- * file's file system, which can be a FUSE server that never answers. */
-static int stdio_ok(int fd)
-{
-	char at[32], to[16];
-	struct statx st;
-	ssize_t n;
-
-	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
-	n = readlink(at, to, sizeof to);
-	if (n >= 6 && !memcmp(to, "pipe:[", 6))
-		return 1;
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
-	       S_ISCHR(st.stx_mode) && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
-}
-
-/* 1 when closing it can never block: what we take, sealed memory files, and our kind of pipes. */
-static int close_is_quick(int fd)
-{
-	return stdio_ok(fd) || fcntl(fd, F_GET_SEALS) >= 0;
-}
-
-/* Gets rid of a descriptor that a stranger sent. Closing one can block: a socket that lingers at its
- * last close, a file of a FUSE server at any. A child takes the last reference of a socket; anything
- * else is never closed here, and whoever sent a few of those is not served any more. */
-static void dispose(int fd, uid_t from)
-{
-	char at[32], to[16];
-	ssize_t n;
-	pid_t pid;
-
-	if (close_is_quick(fd)) {
-		close(fd);
-		return;
-	}
-	snprintf(at, sizeof at, "/proc/self/fd/%d", fd);
-	n = readlink(at, to, sizeof to);
-	if (n < 8 || memcmp(to, "socket:[", 8) != 0) {
-		ban_note(from);
-		return;
-	}
-	pid = fork();
-	if (pid == 0) {
-		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		if (fd > 3)
-			sys_close_range(3, (unsigned)fd - 1, 0);
-		sys_close_range((unsigned)fd + 1, ~0u, 0);
-		close(fd);
-		_exit(0);
-	}
-	if (pid < 0)
-		ban_note(from);
-	else
-		close(fd); /* not the last reference: the child has one; the tick reaps it */
-}
 
 static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 {
@@ -456,6 +513,8 @@ static int start_run(struct client *c, int *fds, size_t nfds, struct error *e)
 	if (nfds != 1 && nfds != RUN_FDS)
 		return error_set(
 			e, 0, "RUN needs a request and three descriptors, or only a request");
+	if (fcntl(fds[0], F_GET_SEALS) < 0) /* closing anything else could hold the broker */
+		return error_set(e, 0, "the request is no sealed memory file");
 	for (size_t i = 1; i < nfds; i++) {
 		if (!stdio_ok(fds[i]))
 			return error_set(e, 0,
@@ -486,19 +545,17 @@ static struct client *waiting_for_plan(uint64_t id)
 	return NULL;
 }
 
-static void refuse_launch(struct client *c, uint64_t id, const char *text, int had_plan)
+static void refuse_launch(struct client *c, uint64_t id, const char *text)
 {
 	struct msg_ended m = {.exit_code = 125, .reason = END_FAILED};
 
 	if (event_room())
 		event_text(EVENT_REFUSED, c ? c->who.uid : (uid_t)-1, "%s", text);
-	if (had_plan) {
-		/* Its session.start is in the log: so must its end be. */
-		snprintf(m.text, sizeof m.text, "%s", text);
-		broker_send(MSG_ENDED, id, &m, sizeof m, NULL, 0);
-	}
+	/* Its session.start is in the log: so must its end be. */
+	snprintf(m.text, sizeof m.text, "%s", text);
+	broker_send(MSG_ENDED, id, &m, sizeof m, NULL, 0);
 	if (c)
-		answer_and_close(c, text);
+		refuse(c, text);
 }
 
 void control_plan(uint64_t id, struct wire_msg *m)
@@ -510,12 +567,12 @@ void control_plan(uint64_t id, struct wire_msg *m)
 	int piped;
 
 	if (!c) {
-		refuse_launch(NULL, id, "the client went away before the launch", 1);
+		refuse_launch(NULL, id, "the client went away before the launch");
 		return;
 	}
 	plan = io_map_sealed(m->fds[0], PLAN_SIZE_MAX, &n, &e);
 	if (!plan || plan_check(plan, n, &e) < 0) {
-		refuse_launch(c, id, e.text, 1);
+		refuse_launch(c, id, e.text);
 	} else {
 		piped = !(((const struct plan_header *)plan)->flags & PLAN_TERMINAL);
 		if (piped != c->piped)
@@ -525,7 +582,7 @@ void control_plan(uint64_t id, struct wire_msg *m)
 			c->sandbox = sandbox_launch(
 				id, plan, m->fds[0], m->fds[1], c->stdio, &c->who, c, &e);
 		if (!c->sandbox) {
-			refuse_launch(c, id, e.text, 1);
+			refuse_launch(c, id, e.text);
 		} else {
 			c->state = C_RUN;
 			for (int i = 0; i < 3; i++) {
@@ -544,7 +601,7 @@ void control_refused(uint64_t id, const char *text)
 	struct client *c = waiting_for_plan(id);
 
 	if (c)
-		answer_and_close(c, text);
+		refuse(c, text);
 	else
 		sandbox_no_go(id, text);
 }
@@ -554,7 +611,7 @@ void control_broker_lost(void)
 	for (struct client *c = clients, *next; c; c = next) {
 		next = c->next;
 		if (c->state == C_PLAN)
-			answer_and_close(c, "the broker died before the launch: try again");
+			refuse(c, "the broker died before the launch: try again");
 	}
 }
 
@@ -569,8 +626,10 @@ void control_failed(struct sandbox *s, const char *text)
 	struct client *c = s->client;
 
 	event_text(EVENT_REFUSED, s->owner.uid, "%s: %s", s->name, text);
-	if (c)
-		answer_and_close(c, text);
+	if (!c)
+		return;
+	reply(c, "ERR %s", text);
+	client_close(c);
 }
 
 void control_ended(struct sandbox *s)
@@ -632,7 +691,7 @@ static void first_line(struct client *c, char *line, int *fds, size_t nfds)
 		*arg++ = 0;
 	if (!strcmp(line, "RUN") && !arg) {
 		if (start_run(c, fds, nfds, &e) < 0)
-			answer_and_close(c, e.text);
+			refuse(c, e.text);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
@@ -642,15 +701,7 @@ static void first_line(struct client *c, char *line, int *fds, size_t nfds)
 		client_close(c);
 		return;
 	}
-	answer_and_close(c, "not a verb of control.sock: is this agentctl older than the daemon?");
-}
-
-/* A client that hangs up: a piped agent dies with it, as a program dies with its terminal. */
-static void hang_up(struct client *c)
-{
-	if (c->sandbox && c->piped)
-		sandbox_stop(c->sandbox, END_EXIT, "its client is gone");
-	client_close(c);
+	refuse(c, "not a verb of control.sock: is this agentctl older than the daemon?");
 }
 
 /* Takes one line out of the socket, and the descriptors sent with it. The line's length, 0 when it is
@@ -666,43 +717,42 @@ static ssize_t take_line(const struct client *c, char *line, int *fds, size_t *n
 	lf = n ? memchr(line, '\n', (size_t)n) : NULL;
 	if (!lf)
 		return n == 0 || n == LINE_MAX_BYTES ? -1 : 0;
-	*nfds = RUN_FDS;
+	*nfds = SENT_FDS_MAX;
 	n = io_recv_fds(c->fd, line, (size_t)(lf - line) + 1, fds, nfds, MSG_DONTWAIT);
 	if (n > 0 && line[n - 1] == '\n') {
 		line[n - 1] = 0;
 		return n;
 	}
 	/* A line sent in pieces with descriptors in between. */
-	for (size_t i = 0; n > 0 && i < *nfds; i++)
-		dispose(fds[i], c->who.uid);
+	if (n > 0)
+		dispose(fds, *nfds, c->who.uid);
 	*nfds = 0;
 	return -1;
 }
 
-/* Handles one line. 1 when there may be more, 0 when not, or the client is gone. */
+/* Handles one line. 1 when there may be more, 0 when not, or when the client is freed. */
 static int client_line(struct client *c, int closing)
 {
 	char line[LINE_MAX_BYTES + 1];
 	uid_t uid = c->who.uid;
-	int fds[RUN_FDS], running = c->state != C_LINE;
+	int fds[SENT_FDS_MAX], more = 0;
 	size_t nfds;
 	ssize_t n = take_line(c, line, fds, &nfds);
 
 	if (n == 0 && !closing)
 		return 0;
-	if (n <= 0)
+	if (n <= 0) {
 		hang_up(c);
-	else if (strlen(line) != (size_t)n - 1)
-		answer_and_close(c, "a NUL byte in a line");
-	else if (!running)
+	} else if (strlen(line) != (size_t)n - 1) {
+		refuse(c, "a NUL byte in a line");
+	} else if (c->state == C_LINE) {
 		first_line(c, line, fds, nfds);
-	else
+	} else {
 		run_line(c, line);
-	for (size_t i = 0; n > 0 && i < nfds; i++) {
-		if (fds[i] >= 0)
-			dispose(fds[i], uid);
+		more = 1;
 	}
-	return n > 0 && running;
+	dispose(fds, nfds, uid);
+	return more;
 }
 
 /* Edge-triggered: half a line does not wake us again until more of it comes. */
@@ -714,7 +764,7 @@ static void client_event(void *arg, uint32_t events)
 		if (!client_line(c, !!(events & (EPOLLHUP | EPOLLERR))))
 			return;
 	}
-	answer_and_close(c, "too many lines at once");
+	refuse(c, "too many lines at once");
 }
 
 /* ---- accepting ---- */
@@ -742,7 +792,7 @@ static void accept_one(int fd)
 	if (!c || creds_of_peer(fd, &c->who) < 0 || paths_is_agent_uid(c->who.uid) ||
 		banned(c->who.uid) || too_many(c->who.uid)) {
 		free(c);
-		close(fd);
+		close_connection(fd);
 		return;
 	}
 	c->fd = fd;
@@ -754,7 +804,7 @@ static void accept_one(int fd)
 	if (!c->watch) {
 		say("%s", e.text);
 		free(c);
-		close(fd);
+		close_connection(fd);
 		return;
 	}
 	c->next = clients;
@@ -791,8 +841,8 @@ void control_tick(uint64_t now)
 	for (struct client *c = clients, *next; c; c = next) {
 		next = c->next;
 		if (c->state == C_LINE && now - c->since > VERB_WITHIN)
-			answer_and_close(c, "no request within 5 s");
+			refuse(c, "no request within 5 s");
 		else if (c->state == C_PLAN && now - c->since > PLAN_WITHIN)
-			answer_and_close(c, "the broker did not answer: nothing was started");
+			refuse(c, "the broker did not answer: nothing was started");
 	}
 }

@@ -339,7 +339,6 @@ static void killer_tick(uint64_t now)
 	if (now - last < SECOND)
 		return;
 	last = now;
-	wire_send(sup.killer, KILLER_HEARTBEAT, 0, NULL, 0, NULL, 0);
 	wire_send(sup.killer, KILLER_PING, now, NULL, 0, NULL, 0);
 	event_receipts(); /* also of a kill --direct, or one whose message was lost */
 	if (!killer_asked)
@@ -495,7 +494,6 @@ static void end(void)
 	}
 	protect_collect(0);
 	roles_stop();
-	cgroup_wait_empty(sup.base, 5000);
 	remove_leftovers(sup.base);
 	snprintf(path, sizeof path, "%s/%s", sup.cg.v2, sup.paths.cgroup);
 	limits_cleanup();

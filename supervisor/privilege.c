@@ -19,7 +19,7 @@ static const cap_value_t supervisor_needs[] = {
 	CAP_DAC_OVERRIDE, /* state of the roles (0700), cgroup directories; gone while creds_enter holds */
 	CAP_KILL, /* a stuck role or killer has another uid */
 	CAP_SYS_PTRACE, /* /proc/PID/ns/user of the child that makes a user namespace */
-	CAP_NET_ADMIN, /* SO_SNDBUFFORCE on channels to restarted roles */
+	CAP_NET_ADMIN, /* SO_SNDBUFFORCE on channels to restarted roles and for long answers */
 	CAP_SYS_NICE, /* the priority of a restarted killer */
 	CAP_IPC_LOCK, /* mlockall of a restarted killer */
 };

@@ -264,12 +264,8 @@ static void role_event(void *arg, uint32_t events)
 static int role_send(struct role *r, uint16_t type, uint64_t id, const void *p, size_t n,
 	const int *fds, size_t nfds)
 {
-	if (r->sock < 0 || !r->hello)
-		return -1;
-	if (wire_send(r->sock, type, id, p, n, fds, nfds) == 0)
-		return 0;
-	/* Its queue is full: it is stuck. The ping's silence decides what becomes of it. */
-	return -1;
+	/* When its queue is full it is stuck: the ping's silence decides what becomes of it. */
+	return r->hello ? wire_send(r->sock, type, id, p, n, fds, nfds) : -1;
 }
 
 int broker_send(uint16_t type, uint64_t id, const void *p, size_t n, const int *fds, size_t nfds)
@@ -403,10 +399,11 @@ void roles_stop(void)
 		loop_unwatch(r->watch);
 		close(r->sock);
 		r->sock = -1;
-		for (int ms = 0; ms < 3000 && waitpid(r->pid, NULL, WNOHANG) == 0; ms += 10)
+		for (int ms = 0; waitpid(r->pid, NULL, WNOHANG) == 0; ms += 10) {
+			if (ms == 3000)
+				kill(r->pid, SIGKILL);
 			usleep(10000);
-		kill(r->pid, SIGKILL);
-		waitpid(r->pid, NULL, 0);
+		}
 		r->pid = 0;
 	}
 }

@@ -60,13 +60,6 @@ void killer_tell(struct killer *k, uint16_t type, uint64_t id, const void *p, si
 
 /* ---- what the supervisor says ---- */
 
-static int on_heartbeat(void *ctx, struct wire_msg *m)
-{
-	(void)ctx;
-	(void)m;
-	return 0; /* that it spoke is all that counts */
-}
-
 static int on_ping(void *ctx, struct wire_msg *m)
 {
 	killer_tell(ctx, KILLER_PONG, m->h.id, NULL, 0);
@@ -82,7 +75,6 @@ static int on_sync(void *ctx, struct wire_msg *m)
 
 static const struct wire_rule from_supervisor[] = {
 	{.type = KILLER_SYNC, .handle = on_sync},
-	{.type = KILLER_HEARTBEAT, .handle = on_heartbeat},
 	{.type = KILLER_PING, .handle = on_ping},
 };
 

@@ -27,8 +27,7 @@ struct killer_config {
 
 /* The messages on supervisor_fd (common/wire.h). */
 enum killer_msg {
-	KILLER_HEARTBEAT = 64, /* supervisor → killer, empty: every second */
-	KILLER_PING, /* supervisor → killer, empty */
+	KILLER_PING = 64, /* supervisor → killer, empty: every second, or the watchdog acts */
 	KILLER_SYNC, /* supervisor → killer, empty: write the latch table to disk soon */
 	KILLER_PONG, /* killer → supervisor, empty, the ping's id */
 	KILLER_READY, /* killer → supervisor, empty: kill.sock is served from now on */

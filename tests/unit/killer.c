@@ -947,7 +947,7 @@ static void setup_watch(void)
 static void heartbeats(int n)
 {
 	for (int i = 0; i < n; i++) {
-		ck_assert_int_eq(wire_send(sup, KILLER_HEARTBEAT, 0, NULL, 0, NULL, 0), 0);
+		ck_assert_int_eq(wire_send(sup, KILLER_PING, 0, NULL, 0, NULL, 0), 0);
 		usleep(40000);
 	}
 }
