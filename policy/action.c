@@ -11,6 +11,7 @@
 #include "policy/arena.h"
 #include "policy/internal.h"
 #include "policy/kinds/file.h"
+#include "policy/kinds/http.h"
 #include "policy/kinds/net.h"
 #include "policy/text.h"
 
@@ -647,6 +648,27 @@ int action_from_net(struct action **out, const char *host, size_t n, uint16_t po
 	word_byte(&b, port >> 8);
 	word_byte(&b, port & 0xff);
 	*w = (struct word){b.p, b.n};
+	box->a.words = 1;
+	box->a.word = w;
+	words_hash(&box->a);
+	*out = &box->a;
+	return 0;
+}
+
+int action_from_http(struct action **out, const struct http_request *r, struct error *e)
+{
+	struct action_box *box = box_new(ACTION_HTTP, e);
+	const char *why = NULL;
+	struct word *w;
+
+	*out = NULL;
+	if (!box)
+		return -1;
+	w = arena_alloc(&box->arena, sizeof *w);
+	if (!w || http_word(&box->arena, r, w, &why)) {
+		action_free(&box->a);
+		return why ? not_canonical(e, why) : error_set(e, 0, "out of memory");
+	}
 	box->a.words = 1;
 	box->a.word = w;
 	words_hash(&box->a);

@@ -130,6 +130,20 @@ int action_from_file(struct action **out, const struct action_places *places, ch
 int action_from_net(
 	struct action **out, const char *host, size_t n, uint16_t port, struct error *e);
 
+/* A request as a proxy sees it. host without brackets; target is what stands behind the host, its
+ * query and fragment are cut off. Nothing is NUL-terminated. */
+struct http_request {
+	const char *method, *host, *target;
+	size_t method_len, host_len, target_len;
+	int tls; /* https */
+	uint16_t port;
+};
+
+#define HTTP_TARGET_MAX 8192u
+
+/* Makes the action of a request (policy/kinds/http.c). As above. */
+int action_from_http(struct action **out, const struct http_request *r, struct error *e);
+
 void action_free(struct action *a);
 
 /* Like strcmp, but `/` comes before every other character, so that what is below a pointer stands
