@@ -452,6 +452,7 @@ static int check_size(const struct action_arg *args, size_t n, struct error *e)
 	return 0;
 }
 
+/* m: NULL when no value is read as a path. */
 static int values_fill(struct action_box *box, struct mapper *m, const struct action_arg *args,
 	size_t n, struct error *e)
 {
@@ -468,7 +469,7 @@ static int values_fill(struct action_box *box, struct mapper *m, const struct ac
 		qsort(v, n, sizeof *v, by_pointer);
 	if (check_unique(v, n, e))
 		return -1;
-	for (i = 0; i < n; i++) {
+	for (i = 0; m && i < n; i++) {
 		if (value_names(m, &v[i]))
 			return not_canonical(e, "arguments that take too much memory");
 	}
@@ -672,6 +673,49 @@ int action_from_http(struct action **out, const struct http_request *r, struct e
 	box->a.words = 1;
 	box->a.word = w;
 	words_hash(&box->a);
+	*out = &box->a;
+	return 0;
+}
+
+static int mcp_fill(struct action_box *box, const char *server, size_t server_len, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e)
+{
+	char name[ACTION_TOOL_MAX + 2], *slash = name + server_len;
+
+	if (server_len + tool_len > ACTION_TOOL_MAX - 1 || !tool_ok(server, server_len) ||
+		!tool_ok(tool, tool_len) || memchr(server, '/', server_len) ||
+		memchr(tool, '/', tool_len))
+		return not_canonical(e,
+			"a server or tool that is empty, too long, not printable ASCII, or has a "
+			"slash");
+	if (check_size(args, n, e))
+		return -1;
+	memcpy(name, server, server_len);
+	*slash = '/';
+	memcpy(slash + 1, tool, tool_len);
+	box->a.tool_len = server_len + 1 + tool_len;
+	box->a.tool = arena_copy(&box->arena, name, box->a.tool_len);
+	if (!box->a.tool)
+		return error_set(e, 0, "out of memory");
+	if (values_fill(box, NULL, args, n, e))
+		return -1;
+	action_hash(&box->a);
+	return 0;
+}
+
+int action_from_mcp(struct action **out, const char *server, size_t server_len, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e)
+{
+	struct action_box *box = box_new(ACTION_MCP, e);
+
+	*out = NULL;
+	if (!box)
+		return -1;
+	arena_init(&box->arena, 16u << 20);
+	if (mcp_fill(box, server, server_len, tool, tool_len, args, n, e)) {
+		action_free(&box->a);
+		return -1;
+	}
 	*out = &box->a;
 	return 0;
 }

@@ -37,6 +37,7 @@ struct compiled_rule {
 };
 
 struct compiled {
+	struct shape shape; /* of its words; owned when it comes from compile_policy */
 	size_t rules;
 	struct compiled_rule *rule; /* of all layers, also inactive ones; by layer */
 	struct dfa
@@ -60,8 +61,11 @@ void compiled_free(struct compiled *c);
 /* All kinds of a freshly loaded policy, into p->compiled. 0, or -1 with *e. */
 int compile_policy(struct policy *p, struct policy_error *e);
 
-/* The strictest rule of one layer of a stack for a word, NULL when none matches. */
+/* The mark that an automaton of c gives to what is asked about. */
+uint8_t compiled_run(const struct compiled *c, const struct dfa *d, const struct reading *r);
+
+/* The strictest rule of one layer of a stack, NULL when none matches. */
 const struct rule *compiled_match(const struct compiled *c, const struct stack *s,
-	const struct layer *l, const struct word *w);
+	const struct layer *l, const struct reading *r);
 
 #endif

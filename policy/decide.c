@@ -111,14 +111,16 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 		decide_unmatched(s, out);
 }
 
-void stack_decide_word(const struct policy *p, const struct stack *s, const struct kind *k,
-	const struct word *w, struct decision *out)
+void stack_decide_reading(const struct policy *p, const struct stack *s, const struct reading *r,
+	struct decision *out)
 {
 	struct decision d;
 
 	out->verdict = VERDICT_NONE;
 	for (size_t i = 0; i < s->layers && out->verdict != VERDICT_DENY; i++) {
-		decide_by(s->layer[i], compiled_match(&p->compiled[k->id], s, s->layer[i], w), &d);
+		const struct compiled *c = &p->compiled[r->kind->id];
+
+		decide_by(s->layer[i], compiled_match(c, s, s->layer[i], r), &d);
 		if (d.verdict > out->verdict)
 			*out = d;
 	}
@@ -127,14 +129,13 @@ void stack_decide_word(const struct policy *p, const struct stack *s, const stru
 }
 
 /* What an alias says: as strict as its rules, and nothing where none matches. */
-static void decide_alias(
-	const struct policy *p, const struct kind *k, const struct word *w, struct decision *out)
+static void decide_alias(const struct policy *p, const struct reading *alias, struct decision *out)
 {
 	const struct stack *s = &p->stack;
 
 	for (size_t i = 0; i < s->layers; i++) {
 		const struct layer *l = s->layer[i];
-		const struct rule *r = compiled_match(&p->compiled[k->id], s, l, w);
+		const struct rule *r = compiled_match(&p->compiled[alias->kind->id], s, l, alias);
 
 		if (r && r->effect > out->verdict && r->effect != VERDICT_ALLOW)
 			decided(out, l, r);
@@ -144,9 +145,14 @@ static void decide_alias(
 enum verdict policy_verdict(const struct policy *p, const struct action *a)
 {
 	const struct dfa *d = a->kind < ACTION_KINDS ? p->compiled[a->kind].decision : NULL;
+	const struct kind *k = kind_of(a->kind);
 	enum verdict v = VERDICT_NONE;
 	struct decision full;
 
+	if (d && k && k->run) {
+		v = (enum verdict)k->run(d, &p->compiled[a->kind].shape, a);
+		return v == VERDICT_NONE ? p->unmatched : v;
+	}
 	if (!d || a->words == 0) {
 		policy_decide(p, a, &full);
 		return full.verdict;
@@ -166,13 +172,17 @@ void policy_decide(const struct policy *p, const struct action *a, struct decisi
 {
 	const struct kind *k = kind_of(a->kind);
 
-	if (!k || a->words == 0) {
+	struct reading r = {k, a->word, a};
+
+	if (!k || (a->words == 0 && !k->run)) {
 		stack_decide(&p->stack, a, out);
 		return;
 	}
-	stack_decide_word(p, &p->stack, k, &a->word[0], out);
-	for (size_t i = 1; i < a->words; i++)
-		decide_alias(p, k, &a->word[i], out);
+	stack_decide_reading(p, &p->stack, &r, out);
+	for (size_t i = 1; i < a->words; i++) {
+		r.word = &a->word[i];
+		decide_alias(p, &r, out);
+	}
 }
 
 enum verdict policy_unmatched(const struct policy *p)
@@ -185,6 +195,7 @@ enum verdict policy_unmatched(const struct policy *p)
 
 int policy_explain(const struct policy *p, size_t i, const struct action *a, struct decision *out)
 {
+	const struct reading r = {kind_of(a->kind), a->word, a};
 	const struct layer *l;
 
 	if (i >= p->layers)
@@ -192,8 +203,8 @@ int policy_explain(const struct policy *p, size_t i, const struct action *a, str
 	l = p->layer[i];
 	if (l->active && a->kind == ACTION_TOOL)
 		decide_layer(&p->stack, l, a, out);
-	else if (l->active && kind_of(a->kind) && a->words)
-		decide_by(l, compiled_match(&p->compiled[a->kind], &p->stack, l, &a->word[0]), out);
+	else if (l->active && r.kind && (a->words || r.kind->run))
+		decide_by(l, compiled_match(&p->compiled[a->kind], &p->stack, l, &r), out);
 	else
 		fallback(out, VERDICT_NONE, "", l, 0, NULL);
 	return 0;

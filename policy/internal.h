@@ -52,7 +52,7 @@ struct test {
 	enum verdict expect;
 	const struct kind *kind; /* NULL: a tool */
 	struct word word; /* of that kind */
-	struct action *action; /* of a tool; owned */
+	struct action *action; /* of a tool, or of a kind with run; owned */
 	const char *text;
 	unsigned line, column;
 };
@@ -119,6 +119,14 @@ static inline int rule_is_idle(const struct stack *s, const struct layer *l, con
 
 struct compiled;
 
+/* What a kind that is decided by automata is asked about: a word, or (kinds with run) the action
+ * that has one in every shape. */
+struct reading {
+	const struct kind *kind;
+	const struct word *word;
+	const struct action *action;
+};
+
 struct policy {
 	struct arena arena;
 	size_t layers;
@@ -148,9 +156,9 @@ int rule_matches(const struct rule *r, const struct action *a);
 /* decide.c */
 void stack_add(struct stack *s, const struct layer *l);
 void stack_decide(const struct stack *s, const struct action *a, struct decision *out);
-/* The same for a word of a kind that is decided by automata. */
-void stack_decide_word(const struct policy *p, const struct stack *s, const struct kind *k,
-	const struct word *w, struct decision *out);
+/* The same for a kind that is decided by automata. */
+void stack_decide_reading(const struct policy *p, const struct stack *s, const struct reading *r,
+	struct decision *out);
 
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);

@@ -94,8 +94,10 @@ static void test_stack(const struct policy *p, const struct layer *l, struct sta
 static void decide_test(
 	const struct policy *p, const struct stack *s, const struct test *t, struct decision *d)
 {
+	const struct reading r = {t->kind, &t->word, t->action};
+
 	if (t->kind)
-		stack_decide_word(p, s, t->kind, &t->word, d);
+		stack_decide_reading(p, s, &r, d);
 	else
 		stack_decide(s, t->action, d);
 }

@@ -516,7 +516,7 @@ static int split_url(
 {
 	const char *slash, *colon;
 	size_t i = at, end;
-	char scheme;
+	char scheme = 0;
 
 	if (read_scheme(s, n, &i, &scheme, f))
 		return -1;

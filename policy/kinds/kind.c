@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const struct kind *const kinds[] = {&kind_file, &kind_net, &kind_http};
+static const struct kind *const kinds[] = {&kind_file, &kind_net, &kind_http, &kind_mcp};
 
 const struct kind *kind_at(size_t i)
 {
