@@ -23,9 +23,9 @@ void plan_free(struct plan *p)
 
 /* ---- pointers ---- */
 
-static void mention(void *ctx, const char *pointer)
+void plan_pointer(void *plan, const char *pointer)
 {
-	struct plan *p = ctx;
+	struct plan *p = plan;
 	size_t i = 0;
 
 	while (i < p->shape.pointers && action_pointer_order(p->pointer[i], pointer) < 0)
@@ -62,9 +62,9 @@ static void for_rules(struct plan *p, const struct policy *of, each_rule *each)
 
 static void mention_rule(struct plan *p, const struct rule *r)
 {
-	p->kind->pointers(match_parsed(&r->match), mention, p);
+	p->kind->pointers(match_parsed(&r->match), plan_pointer, p);
 	for (size_t i = 0; i < r->excepts; i++)
-		p->kind->pointers(match_parsed(&r->except[i]), mention, p);
+		p->kind->pointers(match_parsed(&r->except[i]), plan_pointer, p);
 }
 
 void plan_mention(struct plan *p, const struct policy *of)

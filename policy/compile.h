@@ -24,6 +24,7 @@ void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet);
 void plan_free(struct plan *p);
 /* First round: which pointers the rules of a policy's layers mention. */
 void plan_mention(struct plan *p, const struct policy *of);
+void plan_pointer(void *plan, const char *pointer); /* one more; it must outlive the plan */
 /* Then, once: the canonical words. */
 void plan_shape(struct plan *p);
 /* Second round: what rules tell apart. */

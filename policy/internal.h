@@ -53,6 +53,7 @@ struct test {
 	const struct kind *kind; /* NULL: a tool */
 	struct word word; /* of that kind */
 	struct action *action; /* of a tool, or of a kind with run; owned */
+	unsigned atlas; /* bit i: `never allow` what atlas_at(i) names; 0: another test */
 	const char *text;
 	unsigned line, column;
 };

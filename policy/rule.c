@@ -8,6 +8,7 @@
 
 #include "policy/call.h"
 #include "policy/internal.h"
+#include "policy/never.h"
 #include "policy/text.h"
 
 static int tool_parse(struct arena *a, size_t n, struct match *out, struct pattern_fault *f)
@@ -72,10 +73,6 @@ static int test_words(const char *s, size_t n, size_t *i, struct test *out, stru
 		out->expect = VERDICT_ASK;
 	else if (word(s, n, i, "deny"))
 		out->expect = VERDICT_DENY;
-	else if (word(s, n, i, "never"))
-		return pattern_bad(f, 0, n,
-			"a `never` test, which is not supported by this version of agentd. Delete "
-			"it");
 	else
 		return pattern_bad(f, 0, n,
 			"a test that does not start with the expected decision. Write `allow tool "
@@ -165,6 +162,8 @@ int test_parse(
 	out->text = arena_copy(a, text, n);
 	if (!out->text)
 		return pattern_no_memory(f);
+	if (never_is(out->text, n))
+		return never_parse(out->text, n, out, f);
 	if (test_words(out->text, n, &i, out, f))
 		return -1;
 	if (out->kind && out->kind->make) {
@@ -209,7 +208,7 @@ int policy_parse_action(const char *text, struct action **out, struct error *e)
 	if (failed)
 		error_set(e, 0, "%s.", f.text[0] ? f.text : "out of memory");
 	*out = t.action;
-	if (!failed && !t.action) {
+	if (!failed && t.kind && !t.action) {
 		*out = action_of_word(t.kind->id, &t.word);
 		if (!*out)
 			failed = error_set(e, 0, "out of memory.");
