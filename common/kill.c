@@ -152,7 +152,8 @@ int kill_resolve(struct kill_target *t, int base, uid_t peer, int admin, struct 
 		return error_set(e, 0, "only root and members of group agentd may kill for others");
 	/* A latch takes a slot of the table that all share: only for who has ever run something here. */
 	if (!admin && !has_run_here(base, peer))
-		return error_set(e, 0, "no agent of yours has run here: there is nothing to kill");
+		return error_set(e, 0,
+			"no agent of yours has run here since agentd started: nothing to kill");
 	if (t->has_uid || t->scope == KILL_EVERYONE)
 		return 0;
 	if (admin && t->scope == KILL_ONE)

@@ -246,9 +246,9 @@ static enum dfa_status merge_rules(const struct plan *p, const struct stack *s,
 	const struct layer *l, const struct compiled *c, struct dfa **out,
 	struct compile_fault *fault)
 {
-	struct dfa **d = calloc(c->rules + 1, sizeof *d);
+	struct dfa **d = calloc(c->rules + 1, sizeof(struct dfa *));
 	size_t *of = calloc(c->rules + 1, sizeof *of), n = 0;
-	struct dfa_range left, right;
+	struct dfa_range left = {0}, right = {0};
 	enum dfa_status status = DFA_NO_MEMORY;
 
 	for (size_t i = 0; d && of && i < c->rules; i++) {
@@ -294,7 +294,7 @@ static enum dfa_status only_canonical(struct plan *p, struct dfa *all, struct df
 static enum dfa_status decide_all(
 	struct plan *p, const struct stack *s, struct compiled *out, struct compile_fault *fault)
 {
-	struct dfa **layer = calloc(s->layers + 1, sizeof *layer), *all = NULL;
+	struct dfa **layer = calloc(s->layers + 1, sizeof(struct dfa *)), *all = NULL;
 	struct dfa_range left, right;
 	enum dfa_status status;
 
@@ -349,7 +349,7 @@ static int too_large(const struct kind *k, const struct compile_fault *f, struct
 
 	if (f->status == DFA_NO_MEMORY)
 		return policy_no_memory(e, "");
-	if (!f->left)
+	if (!f->left || !f->right)
 		return policy_fail(
 			e, "", 0, 0, "the %s rules are too many. Write fewer.", k->section);
 	x = f->left->rule;

@@ -41,7 +41,7 @@ static void decided(struct decision *out, const struct layer *l, const struct ru
 		.line = r->line,
 		.origin = l->origin,
 		.why = r->why,
-		.mechanism = "hook"};
+		.mechanism = rule_kind(r)->mechanism};
 }
 
 static void fallback(struct decision *out, enum verdict v, const char *rule, const struct layer *l,
@@ -53,7 +53,7 @@ static void fallback(struct decision *out, enum verdict v, const char *rule, con
 		.line = line,
 		.origin = l ? l->origin : POLICY_BUILTIN,
 		.why = why,
-		.mechanism = "hook"};
+		.mechanism = kind_tool.mechanism};
 }
 
 static void decide_by(const struct layer *l, const struct rule *r, struct decision *out)
@@ -179,6 +179,7 @@ void policy_decide(const struct policy *p, const struct action *a, struct decisi
 		return;
 	}
 	stack_decide_reading(p, &p->stack, &r, out);
+	out->mechanism = k->mechanism;
 	for (size_t i = 1; i < a->words; i++) {
 		r.word = &a->word[i];
 		decide_alias(p, &r, out);

@@ -301,7 +301,9 @@ static int touches(struct comparison *c, const struct compiled_rule *r, uint8_t 
 	return any;
 }
 
-static void find_causes(struct comparison *c, struct diff_change *change)
+/* With decisive, only the rules whose own verdict was, or is now, the outcome: others may match the
+ * same actions, but another rule decided. */
+static void list_causes(struct comparison *c, struct diff_change *change, int decisive)
 {
 	struct side_of *sides[2] = {&c->old, &c->new};
 	uint8_t mark = pair_mark(change->was, change->now);
@@ -312,13 +314,21 @@ static void find_causes(struct comparison *c, struct diff_change *change)
 		for (size_t i = 0; i < of->rules; i++) {
 			struct diff_rule *r = diff_rule_of(c->diff, &of->rule[i], added);
 
-			if (!r || !touches(c, &of->rule[i], mark))
+			if (!r || (decisive && r->effect != (added ? change->now : change->was)) ||
+				!touches(c, &of->rule[i], mark))
 				continue;
 			r->matters = 1;
 			if (change->causes < DIFF_CAUSES)
 				change->cause[change->causes++] = (size_t)(r - c->diff->rule);
 		}
 	}
+}
+
+static void find_causes(struct comparison *c, struct diff_change *change)
+{
+	list_causes(c, change, 1);
+	if (change->causes == 0)
+		list_causes(c, change, 0);
 }
 
 /* ---- changes ---- */
@@ -516,11 +526,13 @@ static int compare_mounts(
 	struct policy_diff *d, const struct policy *old, const struct policy *new, struct error *e)
 {
 	struct policy_mount *m = calloc(2 * (size_t)POLICY_MOUNTS_MAX, sizeof *m);
-	struct policy_mount *then = m, *now = m + POLICY_MOUNTS_MAX;
+	struct policy_mount *then, *now;
 	int n, k, result = -1;
 
 	if (!m)
 		return error_set(e, 0, "out of memory");
+	then = m;
+	now = m + POLICY_MOUNTS_MAX;
 	n = policy_mounts(old, &somewhere, then, POLICY_MOUNTS_MAX, e);
 	k = policy_mounts(new, &somewhere, now, POLICY_MOUNTS_MAX, e);
 	if (n >= 0 && k >= 0)
@@ -612,6 +624,31 @@ static int compare_sets(struct policy_diff *d, const struct policy *old, const s
 	return 0;
 }
 
+/* The layers' `when`, one behind the other. */
+static void when_text(const struct policy *p, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	out[0] = 0;
+	for (size_t i = 0; i < p->layers && n < cap; i++) {
+		if (p->layer[i]->when[0])
+			n += (size_t)snprintf(out + n, cap - n, "%s", p->layer[i]->when);
+	}
+}
+
+/* Where a layer applies: nobody can say whether more or fewer places are wider, so it counts. */
+static int compare_when(struct policy_diff *d, const struct policy *old, const struct policy *new)
+{
+	char was[4096], now[4096];
+
+	when_text(old, was, sizeof was);
+	when_text(new, now, sizeof now);
+	if (strcmp(was, now) == 0)
+		return 0;
+	return setting(
+		d, 1, "when", "%.90s\t%.90s", was[0] ? was : "always", now[0] ? now : "always");
+}
+
 static int compare_settings(
 	struct policy_diff *d, const struct policy *old, const struct policy *new, struct error *e)
 {
@@ -627,7 +664,8 @@ static int compare_settings(
 					   "%s\t%s", verdict_name(old->unmatched),
 					   verdict_name(new->unmatched))) ||
 		compare_limits(d, old, new) || compare_pass(d, old, new) ||
-		compare_sets(d, old, new) || compare_approvals(d, old, new))
+		compare_sets(d, old, new) || compare_approvals(d, old, new) ||
+		compare_when(d, old, new))
 		return error_set(e, 0, "out of memory");
 	return 0;
 }

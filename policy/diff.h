@@ -15,7 +15,7 @@ struct diff_rule { /* a rule that only one of the policies has */
 	const char *section, *text; /* as written, without its except */
 	enum verdict effect;
 	int added; /* 1: the new policy has it, 0: the old one had it */
-	int matters; /* 1: some decision differs on what it matches */
+	int matters; /* 1: a decision differs because of it */
 };
 
 #define DIFF_CAUSES 8u

@@ -81,6 +81,7 @@ struct layer {
 	const char *file, *title;
 	unsigned char sha256[32];
 	int active; /* `when` holds */
+	const char *when; /* what it says, "" for nothing */
 	int ceiling;
 	enum verdict unmatched; /* VERDICT_NONE: not stated */
 	unsigned unmatched_line;

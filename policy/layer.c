@@ -63,6 +63,27 @@ static int fact_matches(const struct pattern *p, const char *fact)
 	return utf8_ok(fact, n) && pattern_match(p, fact, n, &index, 0, 0);
 }
 
+/* Appends "agent: a, b; " to what the layer keeps of its `when`, for comparing. */
+static int note_when(struct loader *l, const struct yaml_value *v)
+{
+	const struct yaml_value *item = v->type == YAML_LIST ? v->first : v;
+	size_t n = strlen(l->layer->when) + strlen(v->key->text) + 4, i = 0;
+	const struct yaml_value *at;
+	char *text;
+
+	for (at = item; at; at = v->type == YAML_LIST ? at->next : NULL)
+		n += at->len + 2;
+	text = arena_alloc(l->arena, n + 1);
+	if (!text)
+		return policy_no_memory(l->e, l->doc->name);
+	i = (size_t)snprintf(text, n + 1, "%s%s: ", l->layer->when, v->key->text);
+	for (at = item; at; at = v->type == YAML_LIST ? at->next : NULL)
+		i += (size_t)snprintf(text + i, n + 1 - i, at == item ? "%s" : ", %s", at->text);
+	snprintf(text + i, n + 1 - i, "; ");
+	l->layer->when = text;
+	return 0;
+}
+
 /* A list of patterns, one of which must match the fact. A fact that the session does not have is
  * matched by none. */
 static int take_fact(struct loader *l, const struct yaml_value *v, const char *fact)
@@ -83,8 +104,8 @@ static int take_fact(struct loader *l, const struct yaml_value *v, const char *f
 		if (fact && fact_matches(&p, fact))
 			holds = 1;
 	}
-	l->layer->active &= holds;
-	return 0;
+	l->layer->active &= holds || l->facts->any;
+	return note_when(l, v);
 }
 
 int take_when_agent(struct loader *l, const struct yaml_value *v)
@@ -133,8 +154,8 @@ int take_when_ci(struct loader *l, const struct yaml_value *v)
 
 	if (take_bool(l, v, &want))
 		return -1;
-	l->layer->active &= l->facts->ci == want;
-	return 0;
+	l->layer->active &= l->facts->ci == want || l->facts->any;
+	return note_when(l, v);
 }
 
 /* ---- workspace ---- */
@@ -607,7 +628,7 @@ int layer_load(struct arena *a, const struct policy_doc *doc, const struct polic
 	struct arena tree;
 	int failed;
 
-	*y = (struct layer){.origin = doc->origin, .title = none, .active = 1};
+	*y = (struct layer){.origin = doc->origin, .title = none, .when = none, .active = 1};
 	y->file = arena_copy(a, doc->name, strlen(doc->name));
 	if (!y->file)
 		return policy_no_memory(e, doc->name);

@@ -6,7 +6,6 @@
  * allow anything. */
 #include "policy/never.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,7 +245,6 @@ static enum dfa_status prove_kind(struct proof *x)
 		if (x->part[i].matches)
 			s = check_name(x, i);
 	}
-	fprintf(stderr, "DBG kind %s s=%d allowed=%d pointers=%zu classes=%u\n", x->kind->name, (int)s, x->allowed ? (int)x->allowed->states : -1, x->plan.shape.pointers, x->alphabet.classes);
 	dfa_free(x->allowed);
 	compiled_free(&x->compiled);
 	plan_free(&x->plan);

@@ -44,6 +44,7 @@ struct policy_doc {
 struct policy_facts {
 	const char *agent, *user, *host, *branch;
 	int ci; /* 1, 0, -1 */
+	int any; /* 1: every `when` holds, whatever the other facts say: for comparing documents */
 };
 
 enum policy_failure {
@@ -124,7 +125,9 @@ struct decision {
 	unsigned line; /* 0 for a default */
 	enum policy_origin origin;
 	const char *why; /* the rule's own `why`, or NULL */
-	const char *mechanism; /* what enforces it: "hook" (the agent's cooperation) */
+	const char
+		*mechanism; /* what enforces it, for people; begins with "nothing" where no gate of
+				  this version does */
 };
 
 /* Strictest of all active layers; when no rule matches, the strictest `unmatched` (ask by default).

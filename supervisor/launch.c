@@ -40,9 +40,12 @@ void launch_close(struct launch *l)
 	l->ntrees = 0;
 }
 
+/* Private: a clone of a shared mount is its peer, as every mount is under systemd, and what the sandbox
+ * mounts on it would appear on the host, too (mount_namespaces(7)). */
 int launch_tree(int fd, int writable, const struct identity *id, const char *what, struct error *e)
 {
-	struct mount_attr a = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+	struct mount_attr a = {
+		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE};
 	cleanup_close int tree =
 		open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_EMPTY_PATH);
 

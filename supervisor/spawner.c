@@ -338,6 +338,9 @@ static void prepare(struct spawner *s)
 	s->nsystem = template_system(s->system);
 	s->netns.proc_fd = s->config.proc_fd;
 	s->landlock_abi = landlock_abi();
+	if (!s->landlock_abi)
+		fprintf(stderr, "agentd-spawner: this kernel has no Landlock: sandboxes start "
+				"without that wall (agentctl doctor)\n");
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &mask, NULL);

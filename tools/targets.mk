@@ -5,7 +5,7 @@
 C_FILES := $(sort $(shell find supervisor agentd policy audit agentctl common tests bench \
              -name '*.[ch]' 2>/dev/null))
 SH_FILES := tools/deps tools/run-unit tools/fuzz tools/bench .ci/run $(wildcard bench/*/run)
-PY_FILES := $(sort tools/check tools/demo tests/run $(wildcard tests/lib/*.py tests/integration/*.py \
+PY_FILES := $(sort tools/check tools/demo tools/vm-try tests/run $(wildcard tests/lib/*.py tests/integration/*.py \
              tests/conformance/*.py tests/e2e/*.py))
 MANPAGES := $(sort $(wildcard docs/man/*.[158]))
 

@@ -131,7 +131,9 @@ static void check_landlock(struct report *r)
 
 	if (abi < 0)
 		say(r, MISSING, "wall", "Landlock",
-			"not there (%s): boot with lsm=landlock,… (CONFIG_SECURITY_LANDLOCK)",
+			"not there (%s): sandboxes start without it, so only mounts, uids and "
+			"seccomp keep an agent from files; boot with lsm=landlock,… "
+			"(CONFIG_SECURITY_LANDLOCK)",
 			strerror(errno));
 	else if (abi < 3)
 		say(r, NOTE, "wall", "Landlock",

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agentctl/tools/policy_diff.h"
 #include "agentctl/tools/policy_docs.h"
 #include "agentctl/tools/rpc.h"
 #include "agentctl/tools/tools.h"
@@ -182,8 +183,7 @@ static void explain(const struct policy *p, const struct action *a)
 	}
 	policy_decide(p, a, &d);
 	explain_decision("decision", &d);
-	printf("%-22s the agent's hook (it cooperates); the walls hold whatever it does\n",
-		"enforced by");
+	printf("%-22s %s\n", "enforced by", d.mechanism);
 }
 
 static int verb_explain(const struct options *o)
@@ -380,7 +380,8 @@ static int run_verb(const char *verb, const struct options *o)
 	if (strcmp(verb, "builtin") == 0)
 		return verb_builtin();
 	return tool_usage("policy",
-		"there is no `policy %.40s`: check, test, show, explain, trust, untrust, trusted, "
+		"there is no `policy %.40s`: check, test, show, explain, diff, trust, untrust, "
+		"trusted, "
 		"builtin",
 		verb);
 }
@@ -394,17 +395,24 @@ static int help(void)
 	      "                                        --effective what they come to\n"
 	      "       agentctl policy explain [--agent KIND] CALL [FILE…]\n"
 	      "                                        what each layer says about a call\n"
+	      "       agentctl policy diff [--effective] [--exit-zero]\n"
+	      "                            [--format text|markdown|json|sarif] OLD NEW\n"
+	      "                                        what a change means, exactly, with "
+	      "examples;\n"
+	      "                                        files, directories or git revisions\n"
 	      "       agentctl policy trust [FILE]     use the workspace's .agentd/policy.yaml\n"
 	      "       agentctl policy untrust [FILE]   no longer\n"
 	      "       agentctl policy trusted          what you trust\n"
 	      "       agentctl policy builtin          print the built-in layer\n"
 	      "FILE may be - for standard input (check, test, show).\n"
-	      "exit:  0 fine, 1 failed, 2 usage, 4 a file does not load, 5 its tests fail,\n"
+	      "exit:  0 fine, 1 failed, 2 usage (diff: 1, and 2 when something is wider), 4 a file "
+	      "does not load, 5 its tests fail,\n"
 	      "       125 agentd is not running\n"
 	      "examples:\n"
 	      "  agentctl policy check .agentd/policy.yaml\n"
 	      "  agentctl policy explain 'tool Bash {/command: \"git push\"}'\n"
-	      "  agentctl policy show --effective --agent claude-code\n",
+	      "  agentctl policy show --effective --agent claude-code\n"
+	      "  agentctl policy diff origin/main HEAD\n",
 		stdout);
 	return TOOL_OK;
 }
@@ -419,6 +427,8 @@ int tool_policy(int argc, char **argv)
 		return tool_usage("policy", "which one: check, test, show, explain, trust…");
 	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 || strcmp(verb, "help") == 0)
 		return help();
+	if (strcmp(verb, "diff") == 0)
+		return policy_diff_verb(argc - 2, argv + 2);
 	code = take_options(argc - 2, argv + 2, &o);
 	return code ? code : run_verb(verb, &o);
 }

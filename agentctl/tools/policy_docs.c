@@ -128,7 +128,7 @@ const char *policy_docs_repo(void)
 	return is_cwd ? file : path;
 }
 
-int policy_docs_add_standard(struct policy_docs *d, struct error *e)
+int policy_docs_add_host(struct policy_docs *d, struct error *e)
 {
 	const char *home = getenv("HOME");
 	struct paths paths;
@@ -144,6 +144,13 @@ int policy_docs_add_standard(struct policy_docs *d, struct error *e)
 		if (policy_docs_add(d, path, POLICY_USER, 1, e))
 			return -1;
 	}
+	return 0;
+}
+
+int policy_docs_add_standard(struct policy_docs *d, struct error *e)
+{
+	if (policy_docs_add_host(d, e))
+		return -1;
 	return policy_docs_add(d, policy_docs_repo(), POLICY_REPO, 1, e);
 }
 
@@ -176,16 +183,20 @@ struct policy_facts policy_docs_facts(const char *agent)
 		.ci = in_ci()};
 }
 
+int policy_docs_refused(const struct policy_error *e)
+{
+	fflush(stdout);
+	fprintf(stderr, "%s\n", e->text);
+	return e->failure == POLICY_TEST_FAILED ? POLICY_EXIT_TESTS : POLICY_EXIT_INVALID;
+}
+
 struct policy *policy_docs_load(const struct policy_docs *d, const char *agent, int *code)
 {
 	struct policy_facts facts = policy_docs_facts(agent);
 	struct policy_error e;
 	struct policy *p = policy_load(d->doc, d->n, &facts, &e);
 
-	if (!p) {
-		fflush(stdout);
-		fprintf(stderr, "%s\n", e.text);
-		*code = e.failure == POLICY_TEST_FAILED ? POLICY_EXIT_TESTS : POLICY_EXIT_INVALID;
-	}
+	if (!p)
+		*code = policy_docs_refused(&e);
 	return p;
 }

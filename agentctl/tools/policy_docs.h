@@ -23,6 +23,9 @@ int policy_docs_add(struct policy_docs *d, const char *path, enum policy_origin 
 /* The policy file of the workspace that a run started here would have; lives until the next call. */
 const char *policy_docs_repo(void);
 
+/* Adds the administrator's and the user's. 0, or -1. */
+int policy_docs_add_host(struct policy_docs *d, struct error *e);
+
 /* Adds the administrator's, the user's and the repository's that a run started here would have.
  * 0, or -1. */
 int policy_docs_add_standard(struct policy_docs *d, struct error *e);
@@ -35,6 +38,8 @@ struct policy_facts policy_docs_facts(const char *agent);
 
 /* Loads; prints the error as `FILE:LINE:COLUMN: …` on stderr and sets *code when it does not. */
 struct policy *policy_docs_load(const struct policy_docs *d, const char *agent, int *code);
+/* Prints why a policy does not load, as policy_docs_load does; the exit code. */
+int policy_docs_refused(const struct policy_error *e);
 
 /* Prints text on stdout so that a terminal only shows it. */
 void policy_print(const char *text);

@@ -142,7 +142,8 @@ static int rows_add(struct rows *r, uint8_t mark)
 /* ---- minimisation: Hopcroft's partition refinement ---- */
 
 struct partition {
-	uint32_t n, k; /* states, classes */
+	uint32_t n, k; /* states, columns */
+	uint32_t column[256]; /* a class for each column: classes that never differ share one */
 	uint32_t blocks;
 	uint32_t *elems, *loc; /* states ordered by block; where a state stands in elems */
 	uint32_t *block; /* of a state */
@@ -174,6 +175,8 @@ static int partition_alloc(struct partition *p)
 {
 	size_t n = p->n, k = p->k;
 
+	if (n == 0 || k == 0)
+		return -1;
 	p->elems = calloc(n, sizeof *p->elems);
 	p->loc = calloc(n, sizeof *p->loc);
 	p->block = calloc(n, sizeof *p->block);
@@ -192,15 +195,56 @@ static int partition_alloc(struct partition *p)
 		       : -1;
 }
 
-/* Who goes to a state by a class: a counting sort. */
+static uint64_t mix(uint64_t h)
+{
+	h ^= h >> 32;
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
+}
+
+static int same_column(const struct rows *r, size_t x, size_t y)
+{
+	size_t k = r->alphabet->classes;
+
+	for (size_t s = 0; s < r->states; s++) {
+		if (r->next[s * k + x] != r->next[s * k + y])
+			return 0;
+	}
+	return 1;
+}
+
+/* One rule tells few of the alphabet's classes apart: the others need no look each. */
+static void partition_columns(struct partition *p, const struct rows *r)
+{
+	size_t k = r->alphabet->classes;
+	uint64_t hash[256] = {0};
+
+	for (size_t s = 0; s < r->states; s++) {
+		for (size_t c = 0; c < k; c++)
+			hash[c] = mix(hash[c] ^ r->next[s * k + c]);
+	}
+	for (size_t c = 0; c < k; c++) {
+		uint32_t i = 0;
+
+		while (i < p->k &&
+			(hash[p->column[i]] != hash[c] || !same_column(r, p->column[i], c)))
+			i++;
+		if (i == p->k)
+			p->column[p->k++] = (uint32_t)c;
+	}
+}
+
+/* Who goes to a state by a column: a counting sort. */
 static void partition_invert(struct partition *p, const struct rows *r)
 {
+	size_t k = r->alphabet->classes;
+
 	for (uint32_t c = 0; c < p->k; c++) {
 		uint32_t *start = p->start + (size_t)c * (p->n + 1);
 		uint32_t *from = p->from + (size_t)c * p->n, sum = 0;
 
 		for (uint32_t s = 0; s < p->n; s++)
-			start[r->next[(size_t)s * p->k + c]]++;
+			start[r->next[s * k + p->column[c]]]++;
 		for (uint32_t t = 0; t <= p->n; t++) {
 			uint32_t count = t < p->n ? start[t] : 0;
 
@@ -208,7 +252,7 @@ static void partition_invert(struct partition *p, const struct rows *r)
 			sum += count;
 		}
 		for (uint32_t s = 0; s < p->n; s++)
-			from[start[r->next[(size_t)s * p->k + c]]++] = s;
+			from[start[r->next[s * k + p->column[c]]]++] = s;
 		for (uint32_t t = p->n; t > 0; t--)
 			start[t] = start[t - 1];
 		start[0] = 0;
@@ -311,7 +355,7 @@ static enum dfa_status partition_read(
 {
 	struct dfa *d;
 	uint32_t *number, *order, met = 1;
-	size_t k = p->k;
+	size_t k = r->alphabet->classes;
 
 	if (p->blocks > DFA_STATES_MAX)
 		return DFA_TOO_LARGE;
@@ -356,9 +400,10 @@ static enum dfa_status partition_read(
 /* All states of r can be reached from state 0. */
 static enum dfa_status minimise(const struct rows *r, struct dfa **out)
 {
-	struct partition p = {.n = r->states, .k = r->alphabet->classes};
+	struct partition p = {.n = r->states};
 	enum dfa_status status = DFA_NO_MEMORY;
 
+	partition_columns(&p, r);
 	if (partition_alloc(&p) == 0) {
 		partition_invert(&p, r);
 		partition_start(&p, r);
@@ -396,13 +441,6 @@ static int seen_grow(struct seen *t, const uint64_t *hash)
 	return 0;
 }
 
-static uint64_t mix(uint64_t h)
-{
-	h ^= h >> 32;
-	h *= UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ h >> 29;
-}
-
 /* ---- expression to NFA ---- */
 
 struct nfa_state {
@@ -412,23 +450,126 @@ struct nfa_state {
 };
 
 struct nfa {
+	const struct alphabet *alphabet;
 	struct nfa_state *state;
-	uint32_t n;
+	uint32_t n, cap;
+	enum dfa_status status; /* of the first failure; states after it mean nothing */
 };
 
 #define NFA_END 0u
 
+/* Alternatives that take more states than this become an automaton of their own first: many of them
+ * at once, each with its own `anything may follow`, is what makes subset construction explode. */
+#define ALTERNATIVES_INLINE 40u
+
 static uint32_t nfa_add(struct nfa *n, uint32_t out)
 {
+	if (n->n == n->cap) {
+		uint32_t cap = n->cap ? n->cap * 2 : 64;
+		struct nfa_state *state =
+			n->cap > UINT32_MAX / 4 ? NULL : reallocarray(n->state, cap, sizeof *state);
+
+		if (!state) {
+			n->status = DFA_NO_MEMORY;
+			return NFA_END;
+		}
+		n->state = state;
+		n->cap = cap;
+	}
 	n->state[n->n] = (struct nfa_state){.out = out};
 	return n->n++;
 }
 
-/* Adds r before state `out`; the state it starts with. Memory was taken for r->nodes states. */
+static uint32_t nfa_split(struct nfa *n, uint32_t out, uint32_t other)
+{
+	uint32_t s = nfa_add(n, out);
+
+	if (n->status)
+		return NFA_END;
+	n->state[s].split = 1;
+	n->state[s].other = other;
+	return s;
+}
+
+/* The bytes that lead from one state of an automaton to another. */
+static struct byteset bytes_between(const struct dfa *d, uint32_t from, uint32_t to)
+{
+	struct byteset s = {{0}};
+
+	for (unsigned b = 0; b < 256; b++) {
+		if (dfa_step(d, from, (unsigned char)b) == to)
+			byteset_add(&s, b);
+	}
+	return s;
+}
+
+/* 1 when the state and all that follows it accept nothing. */
+static int is_sink(const struct dfa *d, uint32_t s)
+{
+	unsigned k = d->alphabet->classes;
+
+	for (unsigned c = 0; c < k; c++) {
+		if (d->next[(size_t)s * k + c] != s)
+			return 0;
+	}
+	return d->mark[s] == 0;
+}
+
+/* What state s of an embedded automaton offers, in front of `rest`: its transitions, one set of bytes
+ * for each target. entry[t] is the NFA state that stands for t. */
+static uint32_t nfa_transitions(
+	struct nfa *n, const struct dfa *d, uint32_t s, const uint32_t *entry, uint32_t rest)
+{
+	unsigned k = d->alphabet->classes;
+
+	for (unsigned c = 0; c < k; c++) {
+		uint32_t to = d->next[(size_t)s * k + c], step;
+		unsigned first = 0;
+
+		while (d->next[(size_t)s * k + first] != to)
+			first++;
+		if (first != c || is_sink(d, to)) /* done already, or leads nowhere */
+			continue;
+		step = nfa_add(n, entry[to]);
+		if (n->status)
+			return NFA_END;
+		n->state[step].set = bytes_between(d, s, to);
+		rest = nfa_split(n, step, rest);
+	}
+	return rest;
+}
+
+/* Puts a whole automaton before state `out`. */
+static uint32_t nfa_embed(struct nfa *n, const struct dfa *d, uint32_t out)
+{
+	uint32_t *entry = calloc(d->states, sizeof *entry), nowhere = nfa_add(n, out), start;
+
+	if (!entry)
+		n->status = DFA_NO_MEMORY;
+	for (uint32_t s = 0; !n->status && s < d->states; s++)
+		entry[s] = nfa_split(n, nowhere, nowhere);
+	for (uint32_t s = 0; !n->status && s < d->states; s++) {
+		uint32_t first = nfa_transitions(n, d, s, entry, d->mark[s] ? out : nowhere);
+
+		if (!n->status)
+			n->state[entry[s]].out = first;
+	}
+	start = entry && !n->status ? entry[0] : NFA_END;
+	free(entry);
+	return start;
+}
+
+static enum dfa_status build_alternatives(
+	const struct alphabet *a, const struct re *r, uint8_t mark, struct dfa **out);
+
+/* Adds r before state `out`; the state it starts with. */
 static uint32_t nfa_compile(struct nfa *n, const struct re *r, uint32_t out)
 {
+	struct dfa *d = NULL;
 	uint32_t s, body;
 
+	if (n->status)
+		return NFA_END;
 	switch (r->type) {
 	case RE_EMPTY:
 		return out;
@@ -436,30 +577,32 @@ static uint32_t nfa_compile(struct nfa *n, const struct re *r, uint32_t out)
 		return nfa_add(n, out); /* an empty set: nothing goes on */
 	case RE_SET:
 		s = nfa_add(n, out);
-		n->state[s].set = r->u.set;
+		if (!n->status)
+			n->state[s].set = r->u.set;
 		return s;
 	case RE_TEXT:
-		for (size_t i = r->u.text.n; i > 0; i--) {
+		for (size_t i = r->u.text.n; i > 0 && !n->status; i--) {
 			out = nfa_add(n, out);
-			byteset_add(&n->state[out].set, r->u.text.p[i - 1]);
+			if (!n->status)
+				byteset_add(&n->state[out].set, r->u.text.p[i - 1]);
 		}
 		return out;
 	case RE_CAT:
 		return nfa_compile(n, r->u.sub.a, nfa_compile(n, r->u.sub.b, out));
 	case RE_ALT:
-		s = nfa_add(n, 0);
-		n->state[s].split = 1;
+		if (r->nodes > ALTERNATIVES_INLINE) {
+			n->status = build_alternatives(n->alphabet, r, 1, &d);
+			s = n->status ? NFA_END : nfa_embed(n, d, out);
+			dfa_free(d);
+			return s;
+		}
 		body = nfa_compile(n, r->u.sub.a, out);
-		n->state[s].out = body;
-		body = nfa_compile(n, r->u.sub.b, out);
-		n->state[s].other = body;
-		return s;
+		return nfa_split(n, body, nfa_compile(n, r->u.sub.b, out));
 	case RE_STAR:
-		s = nfa_add(n, out);
-		n->state[s].split = 1;
-		n->state[s].other = out;
+		s = nfa_split(n, out, out);
 		body = nfa_compile(n, r->u.sub.a, s);
-		n->state[s].out = body;
+		if (!n->status)
+			n->state[s].out = body;
 		return s;
 	}
 	return out;
@@ -654,22 +797,65 @@ static enum dfa_status determinise(const struct alphabet *a, const struct nfa *n
 	return status;
 }
 
+static enum dfa_status build_plain(
+	const struct alphabet *a, const struct re *r, uint8_t mark, struct dfa **out)
+{
+	struct nfa n = {.alphabet = a};
+	uint32_t start;
+
+	nfa_add(&n, NFA_END);
+	start = nfa_compile(&n, r, NFA_END);
+	if (!n.status)
+		n.status = determinise(a, &n, start, mark, out);
+	free(n.state);
+	return n.status;
+}
+
+static size_t count_alternatives(const struct re *r)
+{
+	return r->type == RE_ALT ? count_alternatives(r->u.sub.a) + count_alternatives(r->u.sub.b)
+				 : 1;
+}
+
+static void list_alternatives(const struct re *r, const struct re **list, size_t *n)
+{
+	if (r->type == RE_ALT) {
+		list_alternatives(r->u.sub.a, list, n);
+		list_alternatives(r->u.sub.b, list, n);
+	} else {
+		list[(*n)++] = r;
+	}
+}
+
+/* Each alternative on its own, then products along a tree. */
+static enum dfa_status build_alternatives(
+	const struct alphabet *a, const struct re *r, uint8_t mark, struct dfa **out)
+{
+	size_t count = count_alternatives(r), n = 0;
+	const struct re **list = calloc(count, sizeof(const struct re *));
+	struct dfa **d = calloc(count, sizeof(struct dfa *));
+	struct dfa_range left, right;
+	enum dfa_status status = list && d ? DFA_OK : DFA_NO_MEMORY;
+
+	if (!status)
+		list_alternatives(r, list, &n);
+	for (size_t i = 0; !status && i < n; i++)
+		status = build_plain(a, list[i], mark, &d[i]);
+	if (!status)
+		status = dfa_merge(d, n, dfa_max, NULL, out, &left, &right);
+	for (size_t i = 0; d && i < n; i++)
+		dfa_free(d[i]);
+	free(list);
+	free(d);
+	return status;
+}
+
 enum dfa_status dfa_build(
 	const struct alphabet *a, const struct re *r, uint8_t mark, struct dfa **out)
 {
-	struct nfa n = {0};
-	enum dfa_status status;
-
 	*out = NULL;
-	if (r->nodes + 1 > UINT32_MAX / 2)
-		return DFA_TOO_LARGE;
-	n.state = calloc(r->nodes + 1, sizeof *n.state);
-	if (!n.state)
-		return DFA_NO_MEMORY;
-	nfa_add(&n, NFA_END);
-	status = determinise(a, &n, nfa_compile(&n, r, NFA_END), mark, out);
-	free(n.state);
-	return status;
+	return r->nodes > ALTERNATIVES_INLINE ? build_alternatives(a, r, mark, out)
+					      : build_plain(a, r, mark, out);
 }
 
 /* ---- products ---- */

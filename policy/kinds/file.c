@@ -165,6 +165,8 @@ static int file_show(const struct word *w, const struct shape *shape, char *out,
 const struct kind kind_file = {.id = ACTION_FILE,
 	.name = "file",
 	.section = "files",
+	.mechanism =
+		"nothing yet: this version has no gate for files rules, and runs nothing with them",
 	.key = "path",
 	.hint = "`r /usr/**` or `rw ws:/**`",
 	.parse = file_parse,

@@ -599,6 +599,8 @@ static int http_show(const struct word *w, const struct shape *shape, char *out,
 const struct kind kind_http = {.id = ACTION_HTTP,
 	.name = "http",
 	.section = "http",
+	.mechanism =
+		"nothing yet: this version has no gate for http rules, and runs nothing with them",
 	.key = "url",
 	.hint = "`GET https://api.example.com/v1/**`",
 	.parse = http_parse,

@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "common/cleanup.h"
+
 static const struct kind *const kinds[] = {&kind_file, &kind_net, &kind_http, &kind_mcp};
 
 const struct kind *kind_at(size_t i)
 {
-	return i < sizeof kinds / sizeof *kinds ? kinds[i] : NULL;
+	return i < ARRAY_LEN(kinds) ? kinds[i] : NULL;
 }
 
 const struct kind *kind_of(enum action_kind id)

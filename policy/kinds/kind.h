@@ -36,6 +36,7 @@ struct kind {
 	const char *name; /* in tests and on the command line: "file", "connect" */
 	const char *section; /* of a document: "files", "net" */
 	int gated; /* 1: this version enforces what it decides; the one place that says so */
+	const char *mechanism; /* what enforces it, for people */
 	const char *key; /* of a rule's text in the long form: "path" */
 	const char *hint; /* how a rule is written, for errors */
 

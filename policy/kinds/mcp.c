@@ -234,6 +234,8 @@ static int mcp_show(const struct word *w, const struct shape *shape, char *out, 
 const struct kind kind_mcp = {.id = ACTION_MCP,
 	.name = "mcp",
 	.section = "mcp",
+	.mechanism =
+		"nothing yet: this version has no gate for mcp rules, and runs nothing with them",
 	.key = "call",
 	.hint = "`github/get_*` or `\"github/create_issue {/owner: acme}\"`",
 	.parse = mcp_parse,

@@ -423,20 +423,22 @@ int net_host_show(const struct word *w, size_t *used, char *out, size_t cap)
 
 static int net_show(const struct word *w, const struct shape *shape, char *out, size_t cap)
 {
+	unsigned port;
 	size_t used, n;
 
 	(void)shape;
 	if (net_host_show(w, &used, out, cap) || w->n != used + 2)
 		return -1;
+	port = (unsigned)w->p[used] << 8 | w->p[used + 1];
 	n = strlen(out);
-	return snprintf(out + n, cap - n, ":%u", w->p[used] << 8 | w->p[used + 1]) < (int)(cap - n)
-		       ? 0
-		       : -1;
+	return snprintf(out + n, cap - n, ":%u", port) < (int)(cap - n) ? 0 : -1;
 }
 
 const struct kind kind_net = {.id = ACTION_NET,
 	.name = "connect",
 	.section = "net",
+	.mechanism =
+		"nothing yet: this version has no gate for net rules, and runs nothing with them",
 	.key = "host",
 	.hint = "`api.example.com:443` or `10.0.0.0/8:*`",
 	.parse = net_parse,

@@ -245,3 +245,96 @@ def test_text_of_a_file_cannot_play_with_the_terminal():
         assert r.returncode == 0 and "x\\x0Ay" in r.stdout, r.stdout
         r = p.policy("check", "-", stdin="policy: 1\nname: \x1b[31m\n")
         assert r.returncode == 4 and "\x1b" not in r.stderr, r
+
+
+# ---- diff ---------------------------------------------------------------------------------------
+
+OLD = """policy: 1
+unmatched: deny
+tools:
+  allow: [Read, "Edit {/file_path: ws:/src/**}"]
+  deny: ["* {/file_path: 'ws:/**/.env'}"]
+net: {allow: ["api.example.com:443"]}
+"""
+NEW = OLD.replace("ws:/src/**", "ws:/**").replace("api.example.com", "*.example.com")
+
+
+def test_diff_says_what_is_wider_with_an_example_and_its_line():
+    """policy diff: exit 2 and an action that is let through, 0 for the way back, 0 for no change"""
+    with Place() as p:
+        p.write("project/old.yaml", OLD)
+        p.write("project/new.yaml", NEW)
+        r = p.policy("diff", "old.yaml", "new.yaml")
+        assert r.returncode == 2 and not r.stderr, r
+        assert "WIDER     deny -> allow  connect x.example.com:443" in r.stdout, r.stdout
+        assert "because of new.yaml:6, added: net allow *.example.com:443" in r.stdout, r.stdout
+        assert "Nothing else changes: checked for all actions" in r.stdout, r.stdout
+        for line in r.stdout.splitlines():  # what it shows is what explain says
+            if "->" in line and line.startswith("WIDER"):
+                was, _, now, call = line[len("WIDER"):].split(None, 3)
+                for name, verdict in (("old.yaml", was), ("new.yaml", now)):
+                    e = p.policy("explain", call, name)
+                    assert f"decision               {verdict}" in e.stdout, (call, name, e)
+        r = p.policy("diff", "new.yaml", "old.yaml")
+        assert r.returncode == 0 and "only stricter" in r.stdout and "WIDER" not in r.stdout, r
+        r = p.policy("diff", "old.yaml", "old.yaml")
+        assert r.returncode == 0 and "policy change: no change\n" in r.stdout, r
+        assert p.policy("diff", "--exit-zero", "old.yaml", "new.yaml").returncode == 0
+
+
+def test_diff_of_git_revisions_and_directories():
+    """policy diff reads .agentd/policy.yaml of a git revision or a directory"""
+    with Place() as p:
+        git = ["git", "-C", p.project, "-c", "user.name=x", "-c", "user.email=x@example.com"]
+        p.write("project/.agentd/policy.yaml", OLD)
+        for args in (["init", "-q"], ["add", "."], ["commit", "-qm", "old"]):
+            subprocess.run(git + args, check=True)
+        p.write("project/.agentd/policy.yaml", NEW)
+        r = p.policy("diff", "HEAD", ".")
+        assert r.returncode == 2 and "WIDER" in r.stdout, r
+        assert "HEAD:.agentd/policy.yaml:4, removed" in r.stdout, r.stdout
+        subprocess.run(git + ["commit", "-qam", "new"], check=True)
+        assert p.policy("diff", "HEAD~1", "HEAD").returncode == 2
+        assert p.policy("diff", "HEAD", "HEAD~1").returncode == 0
+        r = p.policy("diff", "no-such-revision", "HEAD")
+        assert r.returncode == 4 and "no-such-revision" in r.stderr, r
+
+
+def test_diff_refuses_what_does_not_load():
+    """policy diff: 4 a policy does not load, 5 its tests fail, 1 wrong usage; never 0"""
+    with Place() as p:
+        p.write("project/old.yaml", OLD)
+        p.write("project/bad.yaml", OLD + "exept: 1\n")
+        p.write("project/fails.yaml", OLD + "tests: [allow tool Bash]\n")
+        r = p.policy("diff", "old.yaml", "bad.yaml")
+        assert r.returncode == 4 and "bad.yaml:7:1" in r.stderr, r
+        assert p.policy("diff", "old.yaml", "fails.yaml").returncode == 5
+        for args in (["old.yaml"], [], ["old.yaml", "old.yaml", "old.yaml"],
+                     ["--format", "xml", "old.yaml", "old.yaml"], ["--frob", "a", "b"]):
+            assert p.policy("diff", *args).returncode == 1, args
+
+
+def test_diff_for_machines():
+    """policy diff --format json, sarif, markdown: whole documents, no markup of a policy's own"""
+    with Place() as p:
+        p.write("project/old.yaml", OLD)
+        p.write("project/new.yaml", NEW + "  # end\n" + """files:
+  allow: ["r ws:/a`|<b>"]
+""")
+        r = p.policy("diff", "--format", "json", "old.yaml", "new.yaml")
+        d = json.loads(r.stdout)
+        assert r.returncode == 2 and d["wider"] is True, d
+        kinds = {(c["kind"], c["was"], c["now"]): c for c in d["changes"]}
+        one = kinds["file", "deny", "allow"]
+        assert one["count"] == 1 and one["example"] == "r ws:/a`|<b>", one
+        assert d["rules"][one["rules"][0]]["line"] == 9, d
+        r = p.policy("diff", "--format=sarif", "old.yaml", "new.yaml")
+        s = json.loads(r.stdout)
+        results = s["runs"][0]["results"]
+        assert s["version"] == "2.1.0" and len(results) == len(d["changes"]), s
+        assert {x["level"] for x in results} == {"error"}, results
+        again = json.loads(p.policy("diff", "--format=sarif", "old.yaml", "new.yaml").stdout)
+        assert again == s
+        r = p.policy("diff", "--format", "markdown", "old.yaml", "new.yaml")
+        assert "`file r ws:/a'\\|<b>`" in r.stdout, r.stdout
+        assert r.stdout.startswith("<!-- agentd policy diff -->"), r.stdout

@@ -1,9 +1,10 @@
 """`agentctl run`: identity, files, exit codes, signals, streams, environment, limits."""
 import os
 import signal
+import subprocess
 import time
 
-from agentd import USERS, config, proc_uid, wait_until
+from agentd import USERS, all_mounts, config, proc_uid, wait_until
 
 
 def test_plain_command(inst):
@@ -290,3 +291,19 @@ def test_hidden_files(inst):
     result = inst.sh("cat .env; ls private; cat private/key", options=("--policy", policy))
     assert "s3cret" not in result.out and "key" not in result.out, result
     assert "cannot" not in inst.sh("true", options=("--policy", policy)).ok().err
+
+
+def test_shared_mounts(inst):
+    """On shared mounts, as systemd makes them all, nothing that a sandbox mounts shows outside"""
+    home = os.path.join(inst.base, "home")
+    subprocess.run(["mount", "--bind", home, home], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", home], check=True)
+        inst.mkdir(inst.work() + "/.git")
+        before = all_mounts()
+        for _ in range(2):  # what the first one leaked once stopped the second
+            inst.sh("! echo evil > .git/hooks/x && echo fine > fine").ok()
+            new = [m for m in all_mounts() if m not in before and m.startswith(inst.base)]
+            assert not new, new
+    finally:
+        subprocess.run(["umount", "-R", "-l", home], check=True)

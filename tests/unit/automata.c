@@ -142,6 +142,37 @@ START_TEST(an_automaton_accepts_exactly_the_words_of_its_expression)
 }
 END_TEST
 
+/* Many alternatives are built one by one and put together, also in the middle of an expression. */
+START_TEST(an_expression_with_many_alternatives_is_built_in_parts_and_means_the_same)
+{
+	for (int round = 0; round < 150; round++) {
+		const struct re *many = re_none(&arena), *r;
+		struct alphabet a;
+		struct dfa *d;
+
+		for (int i = 0; i < 16; i++)
+			many = re_alt(&arena, many, random_re(3));
+		many = re_alt(&arena, many, re_text(&arena, "abcabcabcabcabcabcabcabcabcabc", 30));
+		ck_assert_uint_gt(many->nodes, 40);
+		r = re_cat(&arena, random_re(1), re_cat(&arena, many, random_re(1)));
+		if (round % 3 == 0)
+			r = re_cat(&arena, re_star(&arena, many), re_text(&arena, "d", 1));
+		alphabet_init(&a);
+		alphabet_add(&a, r);
+		ck_assert_int_eq(dfa_build(&a, r, 7, &d), DFA_OK);
+		for (int i = 0; i < 60; i++) {
+			unsigned char p[10];
+			size_t n = random_word(p, sizeof p);
+
+			ck_assert_int_eq(dfa_run(d, p, n), matches(r, p, n) ? 7 : 0);
+		}
+		dfa_free(d);
+		teardown();
+		setup();
+	}
+}
+END_TEST
+
 START_TEST(products_do_to_marks_what_their_operation_does)
 {
 	dfa_op *const ops[] = {dfa_max, dfa_and, dfa_but_not, dfa_keep};
@@ -329,6 +360,8 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, an_automaton_accepts_exactly_the_words_of_its_expression);
+	tcase_add_test(
+		t, an_expression_with_many_alternatives_is_built_in_parts_and_means_the_same);
 	tcase_add_test(t, products_do_to_marks_what_their_operation_does);
 	tcase_add_test(t, one_language_has_one_automaton_however_it_is_written);
 	tcase_add_test(t, a_merge_of_many_is_the_merge_of_each_with_the_next_in_any_order);

@@ -1,6 +1,7 @@
 /* The compiled decision against a reference that follows the specification rule by rule, and the
  * promises of the language (specs/policy.md 4.4), on random stacks: order never matters, a layer
  * without allow rules never relaxes, a ceiling holds. */
+#include "policy/diff.h"
 #include "tests/lib/policy_rig.h"
 #include "tests/lib/slow_match.h"
 
@@ -300,13 +301,13 @@ static unsigned long compare(int net, unsigned rounds, unsigned actions)
 
 START_TEST(half_a_million_file_decisions_are_those_of_the_reference)
 {
-	ck_assert_uint_ge(compare(0, 250, 2000), 500000);
+	ck_assert_uint_ge(compare(0, 100, 5000), 500000);
 }
 END_TEST
 
 START_TEST(half_a_million_connection_decisions_are_those_of_the_reference)
 {
-	ck_assert_uint_ge(compare(1, 250, 2000), 500000);
+	ck_assert_uint_ge(compare(1, 100, 5000), 500000);
 }
 END_TEST
 
@@ -375,6 +376,107 @@ START_TEST(a_layer_without_allow_rules_never_relaxes_and_a_ceiling_holds)
 }
 END_TEST
 
+/* ---- differences ---- */
+
+static int has_change(const struct policy_diff *d, enum verdict was, enum verdict now)
+{
+	for (size_t i = 0; i < d->changes; i++) {
+		if (d->change[i].was == was && d->change[i].now == now)
+			return 1;
+	}
+	return 0;
+}
+
+/* What a reader does with an example: asks both policies about it. */
+static void check_example(
+	const struct diff_change *c, const struct policy *old, const struct policy *new)
+{
+	struct action *a;
+	struct error e;
+	char text[400];
+
+	ck_assert_ptr_nonnull(c->example);
+	snprintf(text, sizeof text, "%s %s", c->kind, c->example);
+	ck_assert_msg(policy_parse_action(text, &a, &e) == 0, "%s: %s", text, e.text);
+	ck_assert_int_eq(decided(old, a), c->was);
+	ck_assert_int_eq(decided(new, a), c->now);
+	action_free(a);
+}
+
+static unsigned check_diff(
+	const struct policy *old, const struct policy *new, int net, unsigned actions)
+{
+	struct policy_diff *d;
+	struct error e;
+	unsigned differ = 0;
+
+	ck_assert_msg(policy_diff(old, new, &d, &e) == 0, "%s", e.text);
+	for (size_t i = 0; i < d->changes; i++) {
+		check_example(&d->change[i], old, new);
+		ck_assert(!diff_is_wider(d->change[i].was, d->change[i].now) || d->wider);
+	}
+	for (unsigned k = 0; k < actions; k++) {
+		enum verdict was, now;
+		struct event ev;
+		struct action *a;
+
+		random_event(&ev, net);
+		a = action_of(&ev, net);
+		was = policy_verdict(old, a);
+		now = policy_verdict(new, a);
+		ck_assert_msg(was == now || has_change(d, was, now),
+			"%c %s %u goes from %s to %s, which the diff does not know", ev.op, ev.name,
+			ev.port, verdict_name(was), verdict_name(now));
+		differ += was != now;
+		action_free(a);
+	}
+	policy_diff_free(d);
+	return differ;
+}
+
+/* One edit, as people make them: a rule goes, comes, or becomes another. */
+static void edit(struct layer_of *l, int net)
+{
+	unsigned i = roll(l->rules);
+
+	switch (roll(4)) {
+	case 0:
+		l->rule[i] = l->rule[--l->rules];
+		break;
+	case 1:
+		random_one(&l->rule[i].match, net);
+		break;
+	case 2:
+		l->rule[i].effect = VERDICT_ALLOW + roll(3);
+		break;
+	default:
+		l->deny_unmatched = !l->deny_unmatched;
+	}
+}
+
+START_TEST(a_diff_knows_every_change_and_its_examples_are_real)
+{
+	unsigned differ = 0;
+
+	for (unsigned round = 0; round < 60; round++) {
+		struct layer_of was[2], now[2];
+		struct policy *old, *new;
+		int net = (int)roll(2);
+
+		for (unsigned i = 0; i < 2; i++)
+			random_layer(&was[i], net, 1);
+		memcpy(now, was, sizeof now);
+		edit(&now[roll(2)], net);
+		old = load(was, in_order, 2, net, 0);
+		new = load(now, in_order, 2, net, 0);
+		differ += check_diff(old, new, net, 400);
+		policy_free(old);
+		policy_free(new);
+	}
+	ck_assert_uint_gt(differ, 200);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("policy_property");
@@ -385,6 +487,7 @@ int main(void)
 	tcase_add_test(t, half_a_million_connection_decisions_are_those_of_the_reference);
 	tcase_add_test(t, the_order_of_layers_and_rules_never_matters);
 	tcase_add_test(t, a_layer_without_allow_rules_never_relaxes_and_a_ceiling_holds);
+	tcase_add_test(t, a_diff_knows_every_change_and_its_examples_are_real);
 	suite_add_tcase(s, t);
 	return rig_run(s);
 }
