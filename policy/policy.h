@@ -149,7 +149,8 @@ int policy_parse_action(const char *text, struct action **out, struct error *e);
 int policy_explain(const struct policy *p, size_t i, const struct action *a, struct decision *out);
 
 /* Runs the inline tests of every document again; the number that fail, *run the number run. With
- * report, calls it for each test: text as written, file:line, 1 or 0, and what was decided. */
+ * report, calls it for each test: text as written, file:line, 1 or 0, and what was decided (for a
+ * `never` test: about the example that breaks it, VERDICT_NONE when there is none). */
 typedef void policy_test_report(void *ctx, const char *test, const char *file, unsigned line,
 	int ok, const struct decision *d);
 size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report *report, void *ctx);
