@@ -354,6 +354,8 @@ static int too_large(const struct kind *k, const struct compile_fault *f, struct
 			e, "", 0, 0, "the %s rules are too many. Write fewer.", k->section);
 	x = f->left->rule;
 	y = f->right->rule;
+	if (!x || !y)
+		return policy_no_memory(e, "");
 	text_show(left, sizeof left, x->match.text, strlen(x->match.text));
 	text_show(right, sizeof right, y->match.text, strlen(y->match.text));
 	if (x == y)

@@ -162,6 +162,9 @@ static struct policy *load_side(
 
 /* ---- the verb ---- */
 
+/* TOOL_FAILED, not TOOL_USAGE: 2 says that something is wider. */
+#define usage(...) (tool_usage("policy", __VA_ARGS__), TOOL_FAILED)
+
 static int take_options(int argc, char **argv, struct options *o)
 {
 	int n = 0;
@@ -177,16 +180,15 @@ static int take_options(int argc, char **argv, struct options *o)
 		else if (strcmp(argv[i], "--format") == 0 && i + 1 < argc)
 			o->format = argv[++i];
 		else if (argv[i][0] == '-' && argv[i][1])
-			return tool_usage("policy", "unknown or incomplete option %.60s", argv[i]);
+			return usage("unknown or incomplete option %.60s", argv[i]);
 		else if (n++ == 0)
 			o->old = argv[i];
 		else
 			o->new = argv[i];
 	}
 	if (n != 2 || !o->old || !o->new)
-		return tool_usage("policy",
-			"diff needs OLD and NEW: files, directories or git revisions, like "
-			"origin/main HEAD");
+		return usage("diff needs OLD and NEW: files, directories or git revisions, like "
+			     "origin/main HEAD");
 	return 0;
 }
 
@@ -210,8 +212,7 @@ static int print_diff(const struct options *o, const struct policy_diff *d)
 			return d->wider && !o->exit_zero ? DIFF_EXIT_WIDER : TOOL_OK;
 		}
 	}
-	tool_usage("policy", "there is no format %.30s: text, markdown, json, sarif", o->format);
-	return TOOL_FAILED;
+	return usage("there is no format %.30s: text, markdown, json, sarif", o->format);
 }
 
 int policy_diff_verb(int argc, char **argv)
@@ -224,7 +225,7 @@ int policy_diff_verb(int argc, char **argv)
 	int code = take_options(argc, argv, &o);
 
 	if (code)
-		return TOOL_FAILED;
+		return code;
 	old = load_side(&o, o.old, &old_docs, &code);
 	if (old)
 		new = load_side(&o, o.new, &new_docs, &code);
