@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "policy/automata/dfa.h"
 #include "policy/text.h"
 
@@ -158,25 +159,23 @@ static const struct atlas_rule persistence[] = {
 	WRITE_TOOLS(SYSTEM_START_DIRS),
 };
 
-#define ATLAS(name, rules, meaning)                                \
-	{                                                          \
-		name, meaning, sizeof rules / sizeof *rules, rules \
-	}
-
 static const struct atlas table[] = {
-	ATLAS("secrets-read", secrets_read, "read keys, tokens and passwords"),
-	ATLAS("cloud-metadata", cloud_metadata,
-		"ask a cloud's metadata service, which gives credentials to whoever asks"),
-	ATLAS("policy-edit", policy_edit, "change what agentd obeys"),
-	ATLAS("hook-write", hook_write, "write what the host's git, editor or agents run"),
-	ATLAS("persistence", persistence, "write what is run at the next login, boot or time"),
+	{"secrets-read", "read keys, tokens and passwords", ARRAY_LEN(secrets_read), secrets_read},
+	{"cloud-metadata",
+		"ask a cloud's metadata service, which gives credentials to whoever asks",
+		ARRAY_LEN(cloud_metadata), cloud_metadata},
+	{"policy-edit", "change what agentd obeys", ARRAY_LEN(policy_edit), policy_edit},
+	{"hook-write", "write what the host's git, editor or agents run", ARRAY_LEN(hook_write),
+		hook_write},
+	{"persistence", "write what is run at the next login, boot or time", ARRAY_LEN(persistence),
+		persistence},
 };
 
-_Static_assert(sizeof table / sizeof *table <= ATLAS_MAX, "sets of names are bits");
+_Static_assert(ARRAY_LEN(table) <= ATLAS_MAX, "sets of names are bits");
 
 const struct atlas *atlas_at(size_t i)
 {
-	return i < sizeof table / sizeof *table ? &table[i] : NULL;
+	return i < ARRAY_LEN(table) ? &table[i] : NULL;
 }
 
 int atlas_find(const char *name, size_t n, const char **near)
@@ -290,7 +289,7 @@ enum dfa_status atlas_words(struct arena *a, const struct alphabet *alphabet,
 	const struct atlas_part *of, const struct kind *k, const struct shape *shape,
 	struct dfa **out)
 {
-	struct dfa **d = arena_array(a, of->matches, sizeof *d);
+	struct dfa **d = arena_array(a, of->matches, sizeof(struct dfa *));
 	struct dfa_range left, right;
 	enum dfa_status s;
 

@@ -76,6 +76,16 @@ struct env_set {
 	const char *file;
 };
 
+#define POLICY_STATED_KEY_MAX 1200u
+
+struct stated { /* a key that is checked and kept, but that nothing enforces yet */
+	const char
+		*key; /* "session.lease", "secrets GH_TOKEN", "limits.actions mcp mail/delete_*" */
+	const char *value; /* in one spelling */
+	unsigned line;
+	struct stated *next;
+};
+
 struct layer {
 	enum policy_origin origin;
 	const char *file, *title;
@@ -102,6 +112,7 @@ struct layer {
 	uint32_t remember_s;
 	uint32_t on_lost_after_s; /* 0: not stated */
 	int on_lost_kill;
+	struct stated *stated; /* in the order of the document */
 };
 
 struct stack { /* the layers that decide together */

@@ -234,6 +234,11 @@ enum policy_durability policy_durability(const struct policy *p); /* the only on
 
 /* ---- what this version enforces ---- */
 
+/* What the active layers say beside rules, that is checked and kept but enforced by nothing yet:
+ * "session.lease", "secrets GH_TOKEN", … and one spelling of the value. 0, or -1: there is no i-th. */
+int policy_stated(const struct policy *p, size_t i, const char **key, const char **value,
+	const char **file, unsigned *line);
+
 /* The first section of an active layer that no gate of this version enforces: it loads, is tested
  * and compared, but a session that relies on it must not start. 1 and where it stands, or 0. */
 int policy_ungated(const struct policy *p, const char **section, const char **file, unsigned *line);

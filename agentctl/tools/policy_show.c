@@ -197,6 +197,22 @@ static void show_approvals(const struct policy *p)
 	printf("audit: {durability: strict}\n");
 }
 
+static void show_stated(const struct policy *p)
+{
+	const char *key, *value, *file;
+	unsigned line;
+
+	for (size_t i = 0; policy_stated(p, i, &key, &value, &file, &line) == 0; i++) {
+		printf("# nothing enforces this yet: ");
+		policy_print(key);
+		printf(": ");
+		policy_print(value);
+		printf("   # ");
+		policy_print(file);
+		printf(":%u\n", line);
+	}
+}
+
 /* What happens to a call that no rule can match, as the stack decides it. */
 static void show_unmatched(const struct policy *p)
 {
@@ -228,4 +244,5 @@ void policy_show(const struct policy *p, const char *agent, int effective)
 	show_rules(p, VERDICT_ASK);
 	show_rules(p, VERDICT_ALLOW);
 	show_approvals(p);
+	show_stated(p);
 }

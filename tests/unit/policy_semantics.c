@@ -142,7 +142,7 @@ START_TEST(the_decision_names_its_rule_and_reason)
 	ck_assert_uint_eq(d.line, 4);
 	ck_assert_int_eq(d.origin, POLICY_CLI);
 	ck_assert_str_eq(d.why, "no network here");
-	ck_assert_str_eq(d.mechanism, "hook");
+	ck_assert_ptr_nonnull(strstr(d.mechanism, "hook"));
 	ck_assert_int_eq(policy_explain(p, 0, a, &d), 0);
 	ck_assert_int_eq(d.verdict, VERDICT_NONE);
 	ck_assert_int_eq(policy_explain(p, 1, a, &d), 0);
