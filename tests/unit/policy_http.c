@@ -1,4 +1,6 @@
 /* Requests over HTTP: one request has one spelling or none, and rules decide what they say. */
+#include "policy/automata/dfa.h"
+#include "policy/kinds/kind.h"
 #include "tests/lib/policy_rig.h"
 
 static struct http_request request(const char *method, const char *host, const char *target)
@@ -106,6 +108,71 @@ START_TEST(a_path_that_servers_read_in_two_ways_has_no_spelling)
 }
 END_TEST
 
+static unsigned long long seed = 0x853c49e6748fea9bULL;
+
+static unsigned roll(unsigned n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (unsigned)((seed >> 11) % n);
+}
+
+static void random_target(char *out, unsigned pieces)
+{
+	static const char *const parts[] = {"/", "/", "/", "a", ".", ".", "..", ";", "%2e", "%2F",
+		"%3B", "%3b", "%41", "%C3", "%c3", "%", "%5c", "%00", "|", "@", "?", " ", "\xc3",
+		"~"};
+
+	strcpy(out, "/");
+	for (unsigned i = 0; i < pieces; i++)
+		strcat(out, parts[roll(24)]);
+}
+
+/* The language of canonical words is what the canonicaliser makes, no more and no less. */
+START_TEST(the_language_and_the_canonicaliser_agree)
+{
+	const struct shape none = {0, NULL};
+	struct alphabet alphabet;
+	struct arena a;
+	struct dfa *words;
+	const struct re *re;
+	unsigned canonical = 0;
+
+	arena_init(&a, 64u << 20);
+	alphabet_init(&alphabet);
+	re = kind_http.canonical(&a, 1, &none);
+	alphabet_add(&alphabet, re);
+	ck_assert_int_eq(dfa_build(&alphabet, re, 1, &words), DFA_OK);
+	for (unsigned i = 0; i < 200000; i++) {
+		unsigned char word[200] = "GET\0shx.y\0\1\xbb";
+		char target[100];
+		struct http_request r = request("GET", "x.y", target);
+		struct action *made_of;
+		size_t n = 12;
+		int fixed;
+
+		random_target(target, roll(6));
+		memcpy(word + n, target, strlen(target) + 1);
+		n += strlen(target) + 1;
+		r.target_len = strlen(target);
+		fixed = action_from_http(&made_of, &r, NULL) == 0;
+		if (fixed) {
+			const struct word *w = made_of->word;
+
+			ck_assert_msg(dfa_run(words, w->p, w->n), "%s", target);
+			fixed = w->n == n && memcmp(w->p, word, n) == 0;
+		}
+		action_free(made_of);
+		ck_assert_msg(dfa_run(words, word, n) == fixed, "%s: %d", target, fixed);
+		canonical += (unsigned)fixed;
+	}
+	ck_assert_uint_gt(canonical, 5000);
+	dfa_free(words);
+	arena_free(&a);
+}
+END_TEST
+
 START_TEST(methods_hosts_and_ports_are_checked)
 {
 	struct http_request r = request("get", "x.y", "/");
@@ -196,6 +263,7 @@ int main(void)
 	tcase_add_test(t, one_path_has_one_spelling);
 	tcase_add_test(t, different_paths_stay_different);
 	tcase_add_test(t, a_path_that_servers_read_in_two_ways_has_no_spelling);
+	tcase_add_test(t, the_language_and_the_canonicaliser_agree);
 	tcase_add_test(t, methods_hosts_and_ports_are_checked);
 	tcase_add_test(t, rules_decide_what_they_say);
 	tcase_add_test(t, a_policy_with_http_rules_loads_but_does_not_start);
