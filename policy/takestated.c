@@ -255,7 +255,7 @@ int take_actions(struct loader *l, const struct yaml_value *v)
 		return reject_value(l, v, "more than 64 budgets. Use patterns");
 	for (item = v->first; item; item = item->next) {
 		char key[POLICY_STATED_KEY_MAX];
-		uint64_t n, seconds;
+		uint64_t n = 0, seconds = 0;
 
 		if (check_action(l, item->key) || take_rate(l, item, &n, &seconds))
 			return -1;
