@@ -295,7 +295,7 @@ static enum dfa_status decide_all(
 	struct plan *p, const struct stack *s, struct compiled *out, struct compile_fault *fault)
 {
 	struct dfa **layer = calloc(s->layers + 1, sizeof(struct dfa *)), *all = NULL;
-	struct dfa_range left, right;
+	struct dfa_range left = {0}, right = {0};
 	enum dfa_status status;
 
 	if (!layer)

@@ -64,7 +64,7 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libdaemons.a $(B)/libpolicy.a $(B)/libaudi
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $^ $(TEST_LIBS)
 bench: all $(BENCH_BINS)
-	@BUILD=$(B) tools/bench launch hook kill audit
+	@BUILD=$(B) tools/bench launch hook kill audit policy
 
 # Each target is built whole by clang, so that every library under test is instrumented.
 FUZZ_SECONDS ?= 60

@@ -349,12 +349,59 @@ static void partition_refine(struct partition *p)
 	}
 }
 
-/* Blocks numbered as a walk from the start meets them, which makes the numbers canonical. */
+/* 1 when a row leads nowhere but to its own block. */
+static int is_absorbing(const struct partition *p, const uint32_t *row, uint32_t b)
+{
+	for (uint32_t c = 0; c < p->k; c++) {
+		if (p->block[row[p->column[c]]] != b)
+			return 0;
+	}
+	return 1;
+}
+
+/* Numbers the blocks as a walk from the start meets them, which makes the numbers canonical; those
+ * that are never left come last. order gets a state of each. */
+static void number_blocks(const struct partition *p, const struct rows *r, uint32_t *number,
+	uint32_t *order, struct dfa *d)
+{
+	size_t k = r->alphabet->classes;
+	uint32_t met = 1, left = 0, *walk = order, last;
+
+	memset(number, 0xff, p->blocks * sizeof *number);
+	walk[0] = 0;
+	number[p->block[0]] = 0;
+	for (uint32_t i = 0; i < met; i++) {
+		for (size_t c = 0; c < k; c++) {
+			uint32_t to = r->next[walk[i] * k + c];
+
+			if (number[p->block[to]] == UINT32_MAX) {
+				number[p->block[to]] = met;
+				walk[met++] = to;
+			}
+		}
+	}
+	last = met;
+	for (uint32_t i = 0; i < met; i++) { /* p->touched is free now */
+		uint32_t s = walk[i], b = p->block[s];
+
+		if (i > 0 && is_absorbing(p, r->next + s * k, b)) {
+			p->touched[--last] = s;
+			number[b] = last;
+		} else {
+			p->touched[left] = s;
+			number[b] = left++;
+		}
+	}
+	memcpy(order, p->touched, met * sizeof *order);
+	d->states = met;
+	d->absorbing = last;
+}
+
 static enum dfa_status partition_read(
 	const struct partition *p, const struct rows *r, struct dfa **out)
 {
 	struct dfa *d;
-	uint32_t *number, *order, met = 1;
+	uint32_t *number, *order;
 	size_t k = r->alphabet->classes;
 
 	if (p->blocks > DFA_STATES_MAX)
@@ -373,24 +420,14 @@ static enum dfa_status partition_read(
 		free(order);
 		return DFA_NO_MEMORY;
 	}
-	memset(number, 0xff, p->blocks * sizeof *number);
-	order[0] = 0; /* the start; then a state of each block */
-	number[p->block[0]] = 0;
-	for (uint32_t i = 0; i < met; i++) {
-		const uint32_t *row = r->next + (size_t)order[i] * k;
+	number_blocks(p, r, number, order, d);
+	for (uint32_t i = 0; i < d->states; i++) {
+		const uint32_t *row = r->next + order[i] * k;
 
 		d->mark[i] = r->mark[order[i]];
-		for (size_t c = 0; c < k; c++) {
-			uint32_t b = p->block[row[c]];
-
-			if (number[b] == UINT32_MAX) {
-				number[b] = met;
-				order[met++] = row[c];
-			}
-			d->next[i * k + c] = (uint16_t)number[b];
-		}
+		for (size_t c = 0; c < k; c++)
+			d->next[i * k + c] = (uint16_t)number[p->block[row[c]]];
 	}
-	d->states = met;
 	free(number);
 	free(order);
 	*out = d;
@@ -615,9 +652,11 @@ struct subset {
 	const struct nfa *nfa;
 	size_t words; /* of a bit row */
 	uint64_t *closure; /* [state]: what can be reached without a byte */
+	struct byteset *classes; /* [state]: of the bytes that it takes */
 	uint64_t *set; /* [subset] */
 	uint64_t *row; /* [class]: where a subset goes */
 	uint64_t *hash; /* [subset] */
+	uint64_t *splits; /* a bit row */
 	uint32_t *stack;
 	uint32_t cap;
 	struct seen seen;
@@ -628,12 +667,25 @@ struct subset {
 static void subset_free(struct subset *b)
 {
 	free(b->closure);
+	free(b->classes);
 	free(b->set);
 	free(b->row);
 	free(b->hash);
+	free(b->splits);
 	free(b->stack);
 	free(b->seen.slot);
 	rows_free(&b->rows);
+}
+
+static struct byteset classes_of(const struct alphabet *a, const struct byteset *bytes)
+{
+	struct byteset classes = {{0}};
+
+	for (unsigned i = 0; i < 4; i++) {
+		for (uint64_t m = bytes->w[i]; m; m &= m - 1)
+			byteset_add(&classes, a->of[i * 64 + (unsigned)__builtin_ctzll(m)]);
+	}
+	return classes;
 }
 
 static void close_state(struct subset *b, uint32_t s)
@@ -654,10 +706,8 @@ static void close_state(struct subset *b, uint32_t s)
 			b->stack[depth++] = to[i];
 		}
 	}
-	for (uint32_t i = 0; i < b->nfa->n; i++) { /* splits say nothing more */
-		if (b->nfa->state[i].split)
-			row[i / 64] &= ~(UINT64_C(1) << (i % 64));
-	}
+	for (size_t i = 0; i < b->words; i++) /* splits say nothing more */
+		row[i] &= ~b->splits[i];
 }
 
 static uint64_t hash_row(const uint64_t *row, size_t words)
@@ -723,33 +773,34 @@ static enum dfa_status subset_number(struct subset *b, const uint64_t *row, uint
 	return rows_add(&b->rows, row[NFA_END] & 1 ? b->mark : 0) ? DFA_NO_MEMORY : DFA_OK;
 }
 
+/* What NFA state s contributes to the row of a subset. */
+static void add_targets(struct subset *b, size_t s)
+{
+	const uint64_t *to = b->closure + b->nfa->state[s].out * b->words;
+	const struct byteset *classes = &b->classes[s];
+
+	for (unsigned i = 0; i < 4; i++) {
+		for (uint64_t m = classes->w[i]; m; m &= m - 1) {
+			size_t c = i * 64 + (unsigned)__builtin_ctzll(m);
+
+			for (size_t j = 0; j < b->words; j++)
+				b->row[c * b->words + j] |= to[j];
+		}
+	}
+}
+
+/* Where subset `from` goes, by class. */
 static void subset_step(struct subset *b, uint32_t from)
 {
 	const uint64_t *set = b->set + from * b->words;
-	unsigned k = b->alphabet->classes;
 
-	memset(b->row, 0, k * b->words * sizeof *b->row);
+	memset(b->row, 0, b->alphabet->classes * b->words * sizeof *b->row);
 	for (size_t w = 0; w < b->words; w++) {
 		for (uint64_t bits = set[w]; bits; bits &= bits - 1) {
 			size_t s = w * 64 + (size_t)__builtin_ctzll(bits);
-			const struct nfa_state *q = &b->nfa->state[s];
-			const uint64_t *to = b->closure + q->out * b->words;
-			struct byteset todo = q->set, done = {{0}};
 
-			if (s == NFA_END)
-				continue;
-			for (unsigned i = 0; i < 4; i++) {
-				for (uint64_t m = todo.w[i]; m; m &= m - 1) {
-					unsigned byte = i * 64 + (unsigned)__builtin_ctzll(m);
-					unsigned c = b->alphabet->of[byte];
-
-					if (byteset_has(&done, c))
-						continue;
-					byteset_add(&done, c);
-					for (size_t j = 0; j < b->words; j++)
-						b->row[c * b->words + j] |= to[j];
-				}
-			}
+			if (s != NFA_END)
+				add_targets(b, s);
 		}
 	}
 }
@@ -760,8 +811,14 @@ static enum dfa_status subset_all(struct subset *b, uint32_t start)
 	enum dfa_status status;
 	uint32_t id;
 
-	for (uint32_t s = 0; s < b->nfa->n; s++)
+	for (uint32_t s = 0; s < b->nfa->n; s++) {
+		if (b->nfa->state[s].split)
+			b->splits[s / 64] |= UINT64_C(1) << (s % 64);
+	}
+	for (uint32_t s = 0; s < b->nfa->n; s++) {
 		close_state(b, s);
+		b->classes[s] = classes_of(b->alphabet, &b->nfa->state[s].set);
+	}
 	/* The analyzer loses sight of the closure here; subset_free frees it. */
 	status = subset_number( // NOLINT(clang-analyzer-unix.Malloc)
 		b, b->closure + start * b->words, &id);
@@ -784,9 +841,11 @@ static enum dfa_status subset_alloc(struct subset *b)
 	if (n * b->words * sizeof *b->closure > SUBSET_BYTES_MAX)
 		return DFA_TOO_LARGE;
 	b->closure = calloc(n * b->words, sizeof *b->closure);
+	b->classes = calloc(n, sizeof *b->classes);
 	b->row = calloc(b->alphabet->classes * b->words, sizeof *b->row);
+	b->splits = calloc(b->words, sizeof *b->splits);
 	b->stack = calloc(n, sizeof *b->stack);
-	return b->closure && b->row && b->stack ? DFA_OK : DFA_NO_MEMORY;
+	return b->splits && b->closure && b->classes && b->row && b->stack ? DFA_OK : DFA_NO_MEMORY;
 }
 
 static enum dfa_status determinise(const struct alphabet *a, const struct nfa *n, uint32_t start,
@@ -840,7 +899,7 @@ static enum dfa_status build_alternatives(
 	size_t count = count_alternatives(r), n = 0;
 	const struct re **list = calloc(count, sizeof(const struct re *));
 	struct dfa **d = calloc(count, sizeof(struct dfa *));
-	struct dfa_range left, right;
+	struct dfa_range left = {0}, right = {0};
 	enum dfa_status status = list && d ? DFA_OK : DFA_NO_MEMORY;
 
 	if (!status)
@@ -1116,7 +1175,7 @@ enum dfa_status dfa_map(const struct dfa *d, const uint8_t map[256], struct dfa 
 	struct mapping m = {map};
 	uint16_t *next = calloc(d->alphabet->classes, sizeof *next);
 	uint8_t mark = 0;
-	const struct dfa one = {d->alphabet, 1, next, &mark};
+	const struct dfa one = {d->alphabet, 1, 1, next, &mark};
 	enum dfa_status status = DFA_NO_MEMORY;
 
 	*out = NULL;
@@ -1131,7 +1190,7 @@ uint8_t dfa_run(const struct dfa *d, const void *p, size_t n)
 	const unsigned char *byte = p;
 	uint32_t state = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && state < d->absorbing; i++)
 		state = dfa_step(d, state, byte[i]);
 	return d->mark[state];
 }

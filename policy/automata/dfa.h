@@ -32,6 +32,8 @@ enum dfa_status {
 struct dfa {
 	const struct alphabet *alphabet; /* the caller keeps it as long as the automaton */
 	uint32_t states; /* the start is state 0 */
+	uint32_t
+		absorbing; /* the states from here on are never left: nothing more needs to be read */
 	uint16_t *next; /* [state * alphabet->classes + class] */
 	uint8_t *mark; /* [state] */
 };
