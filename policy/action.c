@@ -551,26 +551,37 @@ static void words_hash(struct action *a)
 	crypto_hash_sha256_final(&h, a->digest);
 }
 
+/* The first word, and the alias that follows from it. */
+static int box_words(struct action_box *box, const struct word *w)
+{
+	const struct kind *k = kind_of(box->a.kind);
+	struct word *copy = arena_array(&box->arena, 2, sizeof *copy);
+	int aliases;
+
+	if (!copy)
+		return -1;
+	copy[0] = (struct word){
+		(const unsigned char *)arena_copy(&box->arena, (const char *)w->p, w->n), w->n};
+	if (!copy[0].p)
+		return -1;
+	aliases = k && k->alias ? k->alias(&box->arena, w, &copy[1]) : 0;
+	if (aliases < 0)
+		return -1;
+	box->a.words = 1 + (size_t)aliases;
+	box->a.word = copy;
+	words_hash(&box->a);
+	return 0;
+}
+
 struct action *action_of_word(enum action_kind kind, const struct word *w)
 {
 	struct action_box *box = box_new(kind, NULL);
-	struct word *copy;
 
-	if (!box)
-		return NULL;
-	copy = arena_alloc(&box->arena, sizeof *copy);
-	if (copy)
-		*copy = (struct word){
-			(const unsigned char *)arena_copy(&box->arena, (const char *)w->p, w->n),
-			w->n};
-	if (!copy || !copy->p) {
+	if (box && box_words(box, w)) {
 		action_free(&box->a);
 		return NULL;
 	}
-	box->a.words = 1;
-	box->a.word = copy;
-	words_hash(&box->a);
-	return &box->a;
+	return box ? &box->a : NULL;
 }
 
 static int file_words(struct action_box *box, const struct action_places *places, char op,
@@ -658,23 +669,16 @@ int action_from_net(struct action **out, const char *host, size_t n, uint16_t po
 
 int action_from_http(struct action **out, const struct http_request *r, struct error *e)
 {
-	struct action_box *box = box_new(ACTION_HTTP, e);
 	const char *why = NULL;
-	struct word *w;
+	struct arena a;
+	struct word w;
 
-	*out = NULL;
-	if (!box)
-		return -1;
-	w = arena_alloc(&box->arena, sizeof *w);
-	if (!w || http_word(&box->arena, r, w, &why)) {
-		action_free(&box->a);
-		return why ? not_canonical(e, why) : error_set(e, 0, "out of memory");
-	}
-	box->a.words = 1;
-	box->a.word = w;
-	words_hash(&box->a);
-	*out = &box->a;
-	return 0;
+	arena_init(&a, 1u << 20);
+	*out = http_word(&a, r, &w, &why) == 0 ? action_of_word(ACTION_HTTP, &w) : NULL;
+	arena_free(&a);
+	if (*out)
+		return 0;
+	return why ? not_canonical(e, why) : error_set(e, 0, "out of memory");
 }
 
 static int mcp_fill(struct action_box *box, const char *server, size_t server_len, const char *tool,

@@ -111,7 +111,7 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 		decide_unmatched(s, out);
 }
 
-void stack_decide_reading(const struct policy *p, const struct stack *s, const struct reading *r,
+static void decide_reading(const struct policy *p, const struct stack *s, const struct reading *r,
 	struct decision *out)
 {
 	struct decision d;
@@ -129,16 +129,32 @@ void stack_decide_reading(const struct policy *p, const struct stack *s, const s
 }
 
 /* What an alias says: as strict as its rules, and nothing where none matches. */
-static void decide_alias(const struct policy *p, const struct reading *alias, struct decision *out)
+static void decide_alias(const struct policy *p, const struct stack *s, const struct reading *alias,
+	struct decision *out)
 {
-	const struct stack *s = &p->stack;
-
 	for (size_t i = 0; i < s->layers; i++) {
 		const struct layer *l = s->layer[i];
 		const struct rule *r = compiled_match(&p->compiled[alias->kind->id], s, l, alias);
 
 		if (r && r->effect > out->verdict && r->effect != VERDICT_ALLOW)
 			decided(out, l, r);
+	}
+}
+
+void stack_decide_action(
+	const struct policy *p, const struct stack *s, const struct action *a, struct decision *out)
+{
+	struct reading r = {kind_of(a->kind), a->word, a};
+
+	if (!r.kind || (a->words == 0 && !r.kind->run)) {
+		stack_decide(s, a, out);
+		return;
+	}
+	decide_reading(p, s, &r, out);
+	out->mechanism = r.kind->mechanism;
+	for (size_t i = 1; i < a->words; i++) {
+		r.word = &a->word[i];
+		decide_alias(p, s, &r, out);
 	}
 }
 
@@ -170,20 +186,7 @@ enum verdict policy_verdict(const struct policy *p, const struct action *a)
 
 void policy_decide(const struct policy *p, const struct action *a, struct decision *out)
 {
-	const struct kind *k = kind_of(a->kind);
-
-	struct reading r = {k, a->word, a};
-
-	if (!k || (a->words == 0 && !k->run)) {
-		stack_decide(&p->stack, a, out);
-		return;
-	}
-	stack_decide_reading(p, &p->stack, &r, out);
-	out->mechanism = k->mechanism;
-	for (size_t i = 1; i < a->words; i++) {
-		r.word = &a->word[i];
-		decide_alias(p, &r, out);
-	}
+	stack_decide_action(p, &p->stack, a, out);
 }
 
 enum verdict policy_unmatched(const struct policy *p)

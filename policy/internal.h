@@ -51,8 +51,7 @@ static inline const void *match_parsed(const struct match *m)
 struct test {
 	enum verdict expect;
 	const struct kind *kind; /* NULL: a tool */
-	struct word word; /* of that kind */
-	struct action *action; /* of a tool, or of a kind with run; owned */
+	struct action *action; /* owned */
 	unsigned atlas; /* bit i: `never allow` what atlas_at(i) names; 0: another test */
 	const char *text;
 	unsigned line, column;
@@ -169,8 +168,8 @@ int rule_matches(const struct rule *r, const struct action *a);
 /* decide.c */
 void stack_add(struct stack *s, const struct layer *l);
 void stack_decide(const struct stack *s, const struct action *a, struct decision *out);
-/* The same for a kind that is decided by automata. */
-void stack_decide_reading(const struct policy *p, const struct stack *s, const struct reading *r,
+/* The same for an action of any kind; s holds layers of p. */
+void stack_decide_action(const struct policy *p, const struct stack *s, const struct action *a,
 	struct decision *out);
 
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */

@@ -105,12 +105,7 @@ static int never_test(const struct policy *p, const struct stack *s, const struc
 static void decide_test(
 	const struct policy *p, const struct stack *s, const struct test *t, struct decision *d)
 {
-	const struct reading r = {t->kind, &t->word, t->action};
-
-	if (t->kind)
-		stack_decide_reading(p, s, &r, d);
-	else
-		stack_decide(s, t->action, d);
+	stack_decide_action(p, s, t->action, d);
 }
 
 size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report *report, void *ctx)

@@ -204,13 +204,7 @@ static int confirmed(void *ctx, const char *text)
 
 	if (policy_parse_action(text, &a, NULL))
 		return 0;
-	if (x->kind == &kind_tool) {
-		stack_decide(x->stack, a, d);
-	} else {
-		const struct reading r = {x->kind, a->word, a};
-
-		stack_decide_reading(x->policy, x->stack, &r, d);
-	}
+	stack_decide_action(x->policy, x->stack, a, d);
 	action_free(a);
 	return d->verdict == VERDICT_ALLOW;
 }

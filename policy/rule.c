@@ -175,12 +175,14 @@ int test_parse(
 	}
 	if (out->kind) {
 		static const struct shape none = {0, NULL};
+		struct word w;
 
-		if (out->kind->read(a, out->text + i, n - i, &none, &out->word, f)) {
+		if (out->kind->read(a, out->text + i, n - i, &none, &w, f)) {
 			f->at += i;
 			return -1;
 		}
-		return 0;
+		out->action = action_of_word(out->kind->id, &w);
+		return out->action ? 0 : pattern_no_memory(f);
 	}
 	if (call_split(out->text, n, i, &c, f))
 		return -1;
@@ -208,11 +210,6 @@ int policy_parse_action(const char *text, struct action **out, struct error *e)
 	if (failed)
 		error_set(e, 0, "%s.", f.text[0] ? f.text : "out of memory");
 	*out = t.action;
-	if (!failed && t.kind && !t.action) {
-		*out = action_of_word(t.kind->id, &t.word);
-		if (!*out)
-			failed = error_set(e, 0, "out of memory.");
-	}
 	arena_free(&a);
 	return failed ? -1 : 0;
 }

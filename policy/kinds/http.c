@@ -1,7 +1,10 @@
 /* Requests over HTTP: a method, and a URL without its query.
  *
  *   METHOD NUL SCHEME HOST PORT(2) PATH NUL
- *   SCHEME: 's' https · 'p' http;  HOST as in net.c
+ *   SCHEME: 's' https · 'p' http · 'S', 'P' the same of an alias;  HOST as in net.c
+ *
+ * An alias is what servers make of a path that decode more, or that take ;parameters off: `/a;x/%40b`
+ * is asked about as /a/@b, too.
  *
  * A path has one spelling: percent-encoding is normalised (RFC 3986, 6.2.2), what may not stand in
  * a path is encoded. Paths that servers are known to read in different ways have none, so they are
@@ -318,6 +321,17 @@ static const struct re *any_method(struct arena *a)
 	return re_cat(a, re_set(a, &letters), re_star(a, re_set(a, &all)));
 }
 
+/* 's' or 'p', and its letter in aliases. */
+static const struct re *re_scheme(struct arena *a, char scheme, int primary)
+{
+	struct byteset s = {{0}};
+
+	byteset_add(&s, (unsigned char)scheme);
+	if (!primary)
+		byteset_add(&s, (unsigned char)scheme - 0x20u);
+	return re_set(a, &s);
+}
+
 static const struct re *http_language(
 	struct arena *a, const void *rule, enum side side, const struct shape *shape)
 {
@@ -328,7 +342,7 @@ static const struct re *http_language(
 	(void)shape;
 	for (size_t i = 0; i < r->methods; i++)
 		method = re_alt(a, method, re_text(a, r->method[i].p, r->method[i].n));
-	url = re_cat(a, re_text(a, &r->scheme, 1), net_host_re(a, &r->host));
+	url = re_cat(a, re_scheme(a, r->scheme, 0), net_host_re(a, &r->host));
 	url = re_cat(a, url, net_ports_re(a, &r->ports));
 	url = re_cat(a, url, re_cat(a, pattern_re(a, &r->path), re_end(a)));
 	return re_cat(a, method, re_cat(a, re_end(a), url));
@@ -378,9 +392,8 @@ static const struct re *canonical_path(struct arena *a)
 
 static const struct re *http_canonical(struct arena *a, int primary, const struct shape *shape)
 {
-	const struct re *url = re_alt(a, re_text(a, "s", 1), re_text(a, "p", 1));
+	const struct re *url = re_alt(a, re_scheme(a, 's', primary), re_scheme(a, 'p', primary));
 
-	(void)primary;
 	(void)shape;
 	url = re_cat(a, url, net_canonical_host(a));
 	url = re_cat(a, url, re_number(a, 2, 1, UINT16_MAX));
@@ -495,6 +508,55 @@ int http_word(struct arena *a, const struct http_request *r, struct word *out, c
 	return *why ? -1 : 0;
 }
 
+/* The rest of the first word behind what stands before the path. */
+static size_t path_offset(const struct word *w)
+{
+	size_t at = strnlen((const char *)w->p, w->n) + 2; /* the method and the scheme */
+
+	if (at >= w->n)
+		return w->n;
+	at += w->p[at] == '4'   ? 5
+	      : w->p[at] == '6' ? 17
+				: strnlen((const char *)w->p + at, w->n - at) + 1;
+	return at + 2 < w->n ? at + 2 : w->n;
+}
+
+static void put_loose_path(struct word_builder *b, const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n) {
+		int c = s[i] == '%' ? escaped(s + i, n - i) : -1;
+
+		if (s[i] == ';' || c == ';') {
+			while (i < n && s[i] != '/')
+				i++;
+		} else if (c > 0 && is_plain((unsigned char)c)) {
+			word_byte(b, (unsigned)c);
+			i += 3;
+		} else {
+			word_byte(b, (unsigned char)s[i++]);
+		}
+	}
+}
+
+static int http_alias(struct arena *a, const struct word *first, struct word *alias)
+{
+	size_t at = path_offset(first), scheme = strnlen((const char *)first->p, first->n) + 1;
+	struct word_builder b;
+
+	if (at == first->n)
+		return 0;
+	if (word_begin(a, &b, first->n))
+		return -1;
+	for (size_t i = 0; i < at; i++)
+		word_byte(&b, first->p[i] - (i == scheme ? 0x20u : 0u));
+	put_loose_path(&b, (const char *)first->p + at, first->n - 1 - at);
+	word_byte(&b, 0);
+	*alias = (struct word){b.p, b.n};
+	return b.n != first->n;
+}
+
 static int split_port(const char *s, size_t n, uint16_t *out)
 {
 	uint32_t port = 0;
@@ -579,6 +641,8 @@ static int http_show(const struct word *w, const struct shape *shape, char *out,
 	if (method + 2 >= w->n || w->p[w->n - 1] != 0)
 		return -1;
 	tls = p[method + 1] == 's';
+	if (!tls && p[method + 1] != 'p')
+		return -1;
 	n = (size_t)snprintf(out, cap, "%s %s://", p, tls ? "https" : "http");
 	if (n >= cap)
 		return -1;
@@ -607,4 +671,5 @@ const struct kind kind_http = {.id = ACTION_HTTP,
 	.language = http_language,
 	.canonical = http_canonical,
 	.read = http_read,
+	.alias = http_alias,
 	.show = http_show};

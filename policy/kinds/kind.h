@@ -55,6 +55,9 @@ struct kind {
 	 * *word lives in the arena. 0, or -1 with *f. */
 	int (*read)(struct arena *a, const char *text, size_t n, const struct shape *shape,
 		struct word *word, struct pattern_fault *f);
+	/* An alias that follows from a first word alone; NULL where there is none such. 1 and *alias in
+	 * the arena, 0: it has none, -1: out of memory. */
+	int (*alias)(struct arena *a, const struct word *first, struct word *alias);
 	/* Instead of read, for kinds whose words depend on the shape: reads the action itself, and
 	 * walks an automaton through the word that it has in a shape. */
 	int (*make)(const char *text, size_t n, struct action **out, struct pattern_fault *f);

@@ -242,6 +242,30 @@ START_TEST(rules_decide_what_they_say)
 }
 END_TEST
 
+/* A server that decodes more, or that takes ;parameters off, must not be a way around a deny rule;
+ * and no allow rule reaches that far. */
+START_TEST(deny_and_ask_rules_see_through_parameters_and_escapes)
+{
+	struct policy *p = rig_load("policy: 1\n"
+				    "http:\n"
+				    "  allow: [GET https://x.y/**, PUT https://x.y/a/@b]\n"
+				    "  ask: [GET https://x.y/ask/**]\n"
+				    "  deny: [GET https://x.y/a/@b/**]\n"
+				    "unmatched: deny\n"
+				    "tests:\n"
+				    "  - deny http GET https://x.y/a;v=1/%40b/c\n");
+
+	ck_assert_str_eq(verdict(p, "http GET https://x.y/a/@b/c"), "deny");
+	ck_assert_str_eq(verdict(p, "http GET https://x.y/a/%40b/c"), "deny");
+	ck_assert_str_eq(verdict(p, "http GET https://x.y/a;v=1/%40b;/c"), "deny");
+	ck_assert_str_eq(verdict(p, "http GET https://x.y/a%3bv/@b/c"), "deny");
+	ck_assert_str_eq(verdict(p, "http GET https://x.y/ask;x/c"), "ask");
+	ck_assert_str_eq(verdict(p, "http GET https://x.y/b;x/c"), "allow");
+	ck_assert_str_eq(verdict(p, "http PUT https://x.y/a/%40b"), "deny");
+	policy_free(p);
+}
+END_TEST
+
 START_TEST(a_policy_with_http_rules_loads_but_does_not_start)
 {
 	struct policy *p = rig_load("policy: 1\nhttp: {deny: [\"* http://**:*/**\"]}\n");
@@ -266,6 +290,7 @@ int main(void)
 	tcase_add_test(t, the_language_and_the_canonicaliser_agree);
 	tcase_add_test(t, methods_hosts_and_ports_are_checked);
 	tcase_add_test(t, rules_decide_what_they_say);
+	tcase_add_test(t, deny_and_ask_rules_see_through_parameters_and_escapes);
 	tcase_add_test(t, a_policy_with_http_rules_loads_but_does_not_start);
 	suite_add_tcase(s, t);
 	return rig_run(s);

@@ -43,13 +43,13 @@ struct layer_of {
 
 static void random_path(char *out)
 {
-	static const char *const parts[] = {
-		"a", "b", "ab", "*", "?", "a*", "*b", "**", "{a,b}", "[ab]", "[!a]", "a;x", "%C3"};
+	static const char *const parts[] = {"a", "b", "ab", "*", "?", "a*", "*b", "**", "{a,b}",
+		"[ab]", "[!a]", "a;x", "%C3", "@"};
 	unsigned n = 1 + roll(3), crossings = 0;
 
 	*out = 0;
 	for (unsigned i = 0; i < n; i++) {
-		const char *part = parts[roll(13)];
+		const char *part = parts[roll(14)];
 
 		if (strcmp(part, "**") == 0 && ++crossings > 2)
 			part = "a";
@@ -246,9 +246,46 @@ static enum verdict ref_layer(const struct layer_of *l, const struct event *e, i
 	return v == VERDICT_NONE && l->ceiling ? VERDICT_DENY : v;
 }
 
+/* What servers may make of a path: ask and deny rules look at that, too. */
+static int ref_alias(const struct event *e, struct event *alias)
+{
+	const char *in = e->path;
+	char *out = alias->path;
+
+	*alias = *e;
+	for (; *in; in++) {
+		if (strncmp(in, "%40", 3) == 0) {
+			*out++ = '@';
+			in += 2;
+		} else if (strncmp(in, ";x", 2) == 0) {
+			in++;
+		} else {
+			*out++ = *in;
+		}
+	}
+	*out = 0;
+	return strcmp(alias->path, e->path) != 0;
+}
+
+static enum verdict ref_strict(const struct layer_of *l, unsigned n, const struct event *e)
+{
+	enum verdict v = VERDICT_NONE;
+
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned k = 0; k < l[i].rules; k++) {
+			const struct rule_of *r = &l[i].rule[k];
+
+			if (r->effect != VERDICT_ALLOW && r->effect > v && ref_rule(r, e, 0))
+				v = r->effect;
+		}
+	}
+	return v;
+}
+
 static enum verdict ref_decide(const struct layer_of *l, unsigned n, const struct event *e, int mcp)
 {
 	enum verdict v = VERDICT_NONE, unmatched = VERDICT_ASK;
+	struct event alias;
 
 	for (unsigned i = 0; i < n; i++) {
 		enum verdict of = ref_layer(&l[i], e, mcp);
@@ -257,7 +294,11 @@ static enum verdict ref_decide(const struct layer_of *l, unsigned n, const struc
 		if (l[i].deny_unmatched)
 			unmatched = VERDICT_DENY;
 	}
-	return v == VERDICT_NONE ? unmatched : v;
+	if (v == VERDICT_NONE)
+		v = unmatched;
+	if (!mcp && ref_alias(e, &alias) && ref_strict(l, n, &alias) > v)
+		v = ref_strict(l, n, &alias);
+	return v;
 }
 
 /* ---- random actions ---- */
@@ -266,7 +307,8 @@ static void random_event(struct event *e, int mcp)
 {
 	static const char *const methods[] = {"GET", "PUT", "M-X"};
 	static const char *const hosts[] = {"a.x", "b.x", "ab.x", "x", "c.a.x", "y"};
-	static const char *const parts[] = {"a", "b", "ab", "aa", "bb", "c", "a;x", "%C3"};
+	static const char *const parts[] = {
+		"a", "b", "ab", "aa", "bb", "c", "a;x", "%C3", "@", "%40"};
 	static const char *const names[] = {"a", "b", "ab", "bb", "c"};
 	static const char *const values[] = {NULL, "x", "y", "xy", "", "{}"};
 	unsigned n = 1 + roll(3);
@@ -285,7 +327,7 @@ static void random_event(struct event *e, int mcp)
 	strcpy(e->host, hosts[roll(6)]);
 	for (unsigned i = 0; i < n; i++) {
 		strcat(e->path, "/");
-		strcat(e->path, parts[roll(8)]);
+		strcat(e->path, parts[roll(10)]);
 	}
 	if (roll(5) == 0)
 		strcat(e->path, "/");
