@@ -684,19 +684,19 @@ int action_from_http(struct action **out, const struct http_request *r, struct e
 static int mcp_fill(struct action_box *box, const char *server, size_t server_len, const char *tool,
 	size_t tool_len, const struct action_arg *args, size_t n, struct error *e)
 {
-	char name[ACTION_TOOL_MAX + 2], *slash = name + server_len;
+	char name[ACTION_TOOL_MAX + 2];
 
-	if (server_len + tool_len > ACTION_TOOL_MAX - 1 || !tool_ok(server, server_len) ||
-		!tool_ok(tool, tool_len) || memchr(server, '/', server_len) ||
-		memchr(tool, '/', tool_len))
+	if (server_len > ACTION_TOOL_MAX || server_len + tool_len > ACTION_TOOL_MAX - 1 ||
+		!tool_ok(server, server_len) || !tool_ok(tool, tool_len) ||
+		memchr(server, '/', server_len) || memchr(tool, '/', tool_len))
 		return not_canonical(e,
 			"a server or tool that is empty, too long, not printable ASCII, or has a "
 			"slash");
 	if (check_size(args, n, e))
 		return -1;
 	memcpy(name, server, server_len);
-	*slash = '/';
-	memcpy(slash + 1, tool, tool_len);
+	name[server_len] = '/';
+	memcpy(name + server_len + 1, tool, tool_len);
 	box->a.tool_len = server_len + 1 + tool_len;
 	box->a.tool = arena_copy(&box->arena, name, box->a.tool_len);
 	if (!box->a.tool)

@@ -10,44 +10,35 @@
 #include "policy/automata/dfa.h"
 #include "policy/text.h"
 
-#define FILES(text)                    \
-	{                              \
-		&kind_file, text, NULL \
-	}
-#define FILES_BUT(text, but)          \
-	{                             \
-		&kind_file, text, but \
-	}
-#define NET(text)                     \
-	{                             \
-		&kind_net, text, NULL \
-	}
-#define HTTP(text)                     \
-	{                              \
-		&kind_http, text, NULL \
-	}
-#define TOOLS(text)                    \
-	{                              \
-		&kind_tool, text, NULL \
-	}
+/* clang-format off */
+#define RULE(kind, text)          {&(kind), text, NULL}
+#define RULE_BUT(kind, text, but) {&(kind), text, but}
+/* clang-format on */
 
-/* The tools of agents that read or write one file, and how they name it. */
-#define READERS "{Read,NotebookRead,Grep,read_file,read,grep,view_image}"
-#define WRITERS                                                                               \
-	"{Edit,Write,MultiEdit,NotebookEdit,write_file,replace,edit,write,patch,apply_patch," \
-	"create_file,edit_file}"
-#define READ_TOOLS(path)                                                                       \
-	TOOLS(READERS " {/file_path: '" path "'}"), TOOLS(READERS " {/filePath: '" path "'}"), \
-		TOOLS(READERS " {/path: '" path "'}"),                                         \
-		TOOLS(READERS " {/notebook_path: '" path "'}")
-#define WRITE_TOOLS(path)                                                                      \
-	TOOLS(WRITERS " {/file_path: '" path "'}"), TOOLS(WRITERS " {/filePath: '" path "'}"), \
-		TOOLS(WRITERS " {/path: '" path "'}"),                                         \
-		TOOLS(WRITERS " {/notebook_path: '" path "'}")
+#define FILES(text)          RULE(kind_file, text)
+#define FILES_BUT(text, but) RULE_BUT(kind_file, text, but)
+#define NET(text)            RULE(kind_net, text)
+#define HTTP(text)           RULE(kind_http, text)
+#define TOOLS(text)          RULE(kind_tool, text)
+#define TOOLS_BUT(text, but) RULE_BUT(kind_tool, text, but)
+
+/* The tools of agents that read or write one file, with the argument that names it: Claude Code,
+ * Gemini CLI and Codex, then OpenCode (filePath) and OpenClaw (path), whose tools have the same
+ * names. */
+#define READ_TOOLS(path)                                                            \
+	TOOLS("{Read,read_file} {/file_path: '" path "'}"),                         \
+		TOOLS("NotebookRead {/notebook_path: '" path "'}"),                 \
+		TOOLS("read_file {/absolute_path: '" path "'}"),                    \
+		TOOLS("{Grep,read,grep,view_image,read_file} {/path: '" path "'}"), \
+		TOOLS("read {/filePath: '" path "'}")
+#define WRITE_TOOLS(path)                                                            \
+	TOOLS("{Edit,Write,MultiEdit,write_file,replace} {/file_path: '" path "'}"), \
+		TOOLS("NotebookEdit {/notebook_path: '" path "'}"),                  \
+		TOOLS("{edit,write,create_file,edit_file} {/path: '" path "'}"),     \
+		TOOLS("{edit,write} {/filePath: '" path "'}")
 
 /* ---- secrets-read ---- */
 
-#define HOMES        "{home:,/root,/home/*}"
 #define HOME_SECRETS "/{.netrc,.npmrc,.pypirc,.git-credentials,.pgpass,.my.cnf,.vault-token,.env}"
 #define HOME_SECRET_DIRS                                                                    \
 	"/{.ssh,.aws,.azure,.gnupg,.kube,.docker,.config/gcloud,.config/gh,.config/rclone," \
@@ -65,9 +56,13 @@ static const struct atlas_rule secrets_read[] = {
 	FILES("r /etc/ssh/ssh_host_*_key"),
 	FILES("r /proc/*/environ"),
 	FILES("r /run/secrets/**"),
-	{&kind_tool, READERS " {/file_path: '" WS_SECRETS "'}", "* {/file_path: '" WS_SAMPLES "'}"},
-	{&kind_tool, READERS " {/filePath: '" WS_SECRETS "'}", "* {/filePath: '" WS_SAMPLES "'}"},
-	{&kind_tool, READERS " {/path: '" WS_SECRETS "'}", "* {/path: '" WS_SAMPLES "'}"},
+	TOOLS_BUT("{Read,read_file} {/file_path: '" WS_SECRETS "'}",
+		"* {/file_path: '" WS_SAMPLES "'}"),
+	TOOLS_BUT("read_file {/absolute_path: '" WS_SECRETS "'}",
+		"* {/absolute_path: '" WS_SAMPLES "'}"),
+	TOOLS_BUT("{Grep,read,grep,view_image,read_file} {/path: '" WS_SECRETS "'}",
+		"* {/path: '" WS_SAMPLES "'}"),
+	TOOLS_BUT("read {/filePath: '" WS_SECRETS "'}", "* {/filePath: '" WS_SAMPLES "'}"),
 	READ_TOOLS("home:" HOME_SECRETS),
 	READ_TOOLS("home:" HOME_SECRET_DIRS),
 	READ_TOOLS("/etc/{shadow,gshadow,shadow-,gshadow-}"),

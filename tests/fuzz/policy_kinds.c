@@ -169,7 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	while (kind_at(kinds))
 		kinds++;
-	if (n < 2 || n > 4096 || kinds > KINDS_MAX)
+	if (n < 2 || n > 4096 || kinds == 0 || kinds > KINDS_MAX)
 		return 0;
 	k = kind_at(data[0] % kinds);
 	c = canonical_of(k, data[0] % kinds);

@@ -285,7 +285,7 @@ static enum verdict ref_strict(const struct layer_of *l, unsigned n, const struc
 static enum verdict ref_decide(const struct layer_of *l, unsigned n, const struct event *e, int mcp)
 {
 	enum verdict v = VERDICT_NONE, unmatched = VERDICT_ASK;
-	struct event alias;
+	struct event alias = *e;
 
 	for (unsigned i = 0; i < n; i++) {
 		enum verdict of = ref_layer(&l[i], e, mcp);
