@@ -83,9 +83,9 @@ START_TEST(a_hole_in_a_deny_rule_is_found)
 	       "  allow: [GET http://**:8080/latest/*]\n"
 	       "tests: [never allow atlas cloud-metadata]\n",
 		":8080/latest/");
-	broken("policy: 1\ntools: {allow: [\"Edit {/file_path: 'ws:/**'}\"]}\n"
+	broken("policy: 1\ntools: {allow: [\"Edit {/file_path: 'home:/**'}\"]}\n"
 	       "tests: [never allow atlas policy-edit]\n",
-		"tool Edit {/");
+		"home:/.config/agentd\"} is allowed");
 	broken("policy: 1\ntools: {allow: [\"WebFetch {/url: 'http*'}\"]}\n"
 	       "tests: [never allow atlas cloud-metadata]\n",
 		"tool WebFetch {/url: \"http");
