@@ -128,14 +128,17 @@ static void decide_reading(const struct policy *p, const struct stack *s, const 
 		decide_unmatched(s, out);
 }
 
-/* What an alias says: as strict as its rules, and nothing where none matches. */
-static void decide_alias(const struct policy *p, const struct stack *s, const struct reading *alias,
-	struct decision *out)
+/* What aliases say to one layer: as strict as its rules, and nothing where none matches. */
+static void decide_aliases(const struct policy *p, const struct stack *s, const struct layer *l,
+	const struct action *a, struct decision *out)
 {
-	for (size_t i = 0; i < s->layers; i++) {
-		const struct layer *l = s->layer[i];
-		const struct rule *r = compiled_match(&p->compiled[alias->kind->id], s, l, alias);
+	struct reading alias = {kind_of(a->kind), NULL, a};
 
+	for (size_t i = 1; i < a->words; i++) {
+		const struct rule *r;
+
+		alias.word = &a->word[i];
+		r = compiled_match(&p->compiled[a->kind], s, l, &alias);
 		if (r && r->effect > out->verdict && r->effect != VERDICT_ALLOW)
 			decided(out, l, r);
 	}
@@ -144,7 +147,7 @@ static void decide_alias(const struct policy *p, const struct stack *s, const st
 void stack_decide_action(
 	const struct policy *p, const struct stack *s, const struct action *a, struct decision *out)
 {
-	struct reading r = {kind_of(a->kind), a->word, a};
+	const struct reading r = {kind_of(a->kind), a->word, a};
 
 	if (!r.kind || (a->words == 0 && !r.kind->run)) {
 		stack_decide(s, a, out);
@@ -152,10 +155,8 @@ void stack_decide_action(
 	}
 	decide_reading(p, s, &r, out);
 	out->mechanism = r.kind->mechanism;
-	for (size_t i = 1; i < a->words; i++) {
-		r.word = &a->word[i];
-		decide_alias(p, s, &r, out);
-	}
+	for (size_t i = 0; i < s->layers; i++)
+		decide_aliases(p, s, s->layer[i], a, out);
 }
 
 enum verdict policy_verdict(const struct policy *p, const struct action *a)
@@ -207,9 +208,10 @@ int policy_explain(const struct policy *p, size_t i, const struct action *a, str
 	l = p->layer[i];
 	if (l->active && a->kind == ACTION_TOOL)
 		decide_layer(&p->stack, l, a, out);
-	else if (l->active && r.kind && (a->words || r.kind->run))
+	else if (l->active && r.kind && (a->words || r.kind->run)) {
 		decide_by(l, compiled_match(&p->compiled[a->kind], &p->stack, l, &r), out);
-	else
+		decide_aliases(p, &p->stack, l, a, out);
+	} else
 		fallback(out, VERDICT_NONE, "", l, 0, NULL);
 	return 0;
 }
@@ -224,12 +226,21 @@ int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_ru
 	l = p->layer[i];
 	r = &l->rule[j];
 	*out = (struct policy_rule){.effect = r->effect,
+		.section = rule_kind(r)->section,
 		.text = r->match.text,
 		.why = r->why,
 		.line = r->line,
 		.idle = rule_is_idle(&p->stack, l, r),
 		.excepts = r->excepts};
 	return 0;
+}
+
+const char *policy_section(size_t i, const char **mechanism)
+{
+	const struct kind *k = i == 0 ? &kind_tool : kind_at(i - 1);
+
+	*mechanism = k ? k->mechanism : "";
+	return k ? k->section : NULL;
 }
 
 const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_t k)

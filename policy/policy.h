@@ -103,6 +103,7 @@ const char *verdict_name(enum verdict v);
 
 struct policy_rule {
 	enum verdict effect;
+	const char *section; /* "tools", "files", … */
 	const char *text; /* as written, without its except */
 	const char *why; /* or NULL */
 	unsigned line;
@@ -112,6 +113,8 @@ struct policy_rule {
 
 /* Rule j of layer i, deny before ask before allow, then by line. 0, or -1 when there is none. */
 int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_rule *out);
+/* The sections that have rules, tools first, and what enforces them, for people. NULL at the end. */
+const char *policy_section(size_t i, const char **mechanism);
 /* Exception k of that rule as written, or NULL. */
 const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_t k);
 

@@ -266,6 +266,22 @@ START_TEST(deny_and_ask_rules_see_through_parameters_and_escapes)
 }
 END_TEST
 
+START_TEST(explaining_a_layer_sees_what_its_deny_rules_see)
+{
+	struct policy *p = rig_load("policy: 1\nhttp: {allow: [GET https://x.y/**], deny: [GET "
+				    "https://x.y/@b/**]}\n");
+	struct decision d;
+	struct action *a;
+
+	ck_assert_int_eq(policy_parse_action("http GET https://x.y/%40b/c", &a, NULL), 0);
+	ck_assert_int_eq(policy_explain(p, 1, a, &d), 0);
+	ck_assert_int_eq(d.verdict, VERDICT_DENY);
+	ck_assert_str_eq(d.rule, "GET https://x.y/@b/**");
+	action_free(a);
+	policy_free(p);
+}
+END_TEST
+
 START_TEST(a_policy_with_http_rules_loads_but_does_not_start)
 {
 	struct policy *p = rig_load("policy: 1\nhttp: {deny: [\"* http://**:*/**\"]}\n");
@@ -291,6 +307,7 @@ int main(void)
 	tcase_add_test(t, methods_hosts_and_ports_are_checked);
 	tcase_add_test(t, rules_decide_what_they_say);
 	tcase_add_test(t, deny_and_ask_rules_see_through_parameters_and_escapes);
+	tcase_add_test(t, explaining_a_layer_sees_what_its_deny_rules_see);
 	tcase_add_test(t, a_policy_with_http_rules_loads_but_does_not_start);
 	suite_add_tcase(s, t);
 	return rig_run(s);
