@@ -11,6 +11,7 @@
 #include "policy/arena.h"
 #include "policy/internal.h"
 #include "policy/kinds/file.h"
+#include "policy/kinds/http.h"
 #include "policy/kinds/net.h"
 #include "policy/text.h"
 
@@ -451,6 +452,7 @@ static int check_size(const struct action_arg *args, size_t n, struct error *e)
 	return 0;
 }
 
+/* m: NULL when no value is read as a path. */
 static int values_fill(struct action_box *box, struct mapper *m, const struct action_arg *args,
 	size_t n, struct error *e)
 {
@@ -467,7 +469,7 @@ static int values_fill(struct action_box *box, struct mapper *m, const struct ac
 		qsort(v, n, sizeof *v, by_pointer);
 	if (check_unique(v, n, e))
 		return -1;
-	for (i = 0; i < n; i++) {
+	for (i = 0; m && i < n; i++) {
 		if (value_names(m, &v[i]))
 			return not_canonical(e, "arguments that take too much memory");
 	}
@@ -549,26 +551,37 @@ static void words_hash(struct action *a)
 	crypto_hash_sha256_final(&h, a->digest);
 }
 
+/* The first word, and the alias that follows from it. */
+static int box_words(struct action_box *box, const struct word *w)
+{
+	const struct kind *k = kind_of(box->a.kind);
+	struct word *copy = arena_array(&box->arena, 2, sizeof *copy);
+	int aliases;
+
+	if (!copy)
+		return -1;
+	copy[0] = (struct word){
+		(const unsigned char *)arena_copy(&box->arena, (const char *)w->p, w->n), w->n};
+	if (!copy[0].p)
+		return -1;
+	aliases = k && k->alias ? k->alias(&box->arena, w, &copy[1]) : 0;
+	if (aliases < 0)
+		return -1;
+	box->a.words = 1 + (size_t)aliases;
+	box->a.word = copy;
+	words_hash(&box->a);
+	return 0;
+}
+
 struct action *action_of_word(enum action_kind kind, const struct word *w)
 {
 	struct action_box *box = box_new(kind, NULL);
-	struct word *copy;
 
-	if (!box)
-		return NULL;
-	copy = arena_alloc(&box->arena, sizeof *copy);
-	if (copy)
-		*copy = (struct word){
-			(const unsigned char *)arena_copy(&box->arena, (const char *)w->p, w->n),
-			w->n};
-	if (!copy || !copy->p) {
+	if (box && box_words(box, w)) {
 		action_free(&box->a);
 		return NULL;
 	}
-	box->a.words = 1;
-	box->a.word = copy;
-	words_hash(&box->a);
-	return &box->a;
+	return box ? &box->a : NULL;
 }
 
 static int file_words(struct action_box *box, const struct action_places *places, char op,
@@ -650,6 +663,63 @@ int action_from_net(struct action **out, const char *host, size_t n, uint16_t po
 	box->a.words = 1;
 	box->a.word = w;
 	words_hash(&box->a);
+	*out = &box->a;
+	return 0;
+}
+
+int action_from_http(struct action **out, const struct http_request *r, struct error *e)
+{
+	const char *why = NULL;
+	struct arena a;
+	struct word w;
+
+	arena_init(&a, 1u << 20);
+	*out = http_word(&a, r, &w, &why) == 0 ? action_of_word(ACTION_HTTP, &w) : NULL;
+	arena_free(&a);
+	if (*out)
+		return 0;
+	return why ? not_canonical(e, why) : error_set(e, 0, "out of memory");
+}
+
+static int mcp_fill(struct action_box *box, const char *server, size_t server_len, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e)
+{
+	char name[ACTION_TOOL_MAX + 2];
+
+	if (server_len > ACTION_TOOL_MAX || server_len + tool_len > ACTION_TOOL_MAX - 1 ||
+		!tool_ok(server, server_len) || !tool_ok(tool, tool_len) ||
+		memchr(server, '/', server_len) || memchr(tool, '/', tool_len))
+		return not_canonical(e,
+			"a server or tool that is empty, too long, not printable ASCII, or has a "
+			"slash");
+	if (check_size(args, n, e))
+		return -1;
+	memcpy(name, server, server_len);
+	name[server_len] = '/';
+	memcpy(name + server_len + 1, tool, tool_len);
+	box->a.tool_len = server_len + 1 + tool_len;
+	box->a.tool = arena_copy(&box->arena, name, box->a.tool_len);
+	if (!box->a.tool)
+		return error_set(e, 0, "out of memory");
+	if (values_fill(box, NULL, args, n, e))
+		return -1;
+	action_hash(&box->a);
+	return 0;
+}
+
+int action_from_mcp(struct action **out, const char *server, size_t server_len, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e)
+{
+	struct action_box *box = box_new(ACTION_MCP, e);
+
+	*out = NULL;
+	if (!box)
+		return -1;
+	arena_init(&box->arena, 16u << 20);
+	if (mcp_fill(box, server, server_len, tool, tool_len, args, n, e)) {
+		action_free(&box->a);
+		return -1;
+	}
 	*out = &box->a;
 	return 0;
 }

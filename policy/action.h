@@ -103,13 +103,13 @@ struct action_value {
  * action_pointer_order. */
 struct action {
 	enum action_kind kind;
-	const char *tool; /* NUL-terminated */
+	const char *tool; /* NUL-terminated; of ACTION_MCP: SERVER/TOOL */
 	size_t tool_len;
 	struct action_index tool_index;
 	const char *cwd; /* canonical name */
 	size_t values;
 	const struct action_value *value;
-	size_t words; /* kinds other than ACTION_TOOL: the first is what it is, the others aliases */
+	size_t words; /* kinds but ACTION_TOOL and ACTION_MCP: the first is what it is, the others aliases */
 	const struct word *word;
 	unsigned char digest[32];
 };
@@ -129,6 +129,25 @@ int action_from_file(struct action **out, const struct action_places *places, ch
  * As above. */
 int action_from_net(
 	struct action **out, const char *host, size_t n, uint16_t port, struct error *e);
+
+/* A request as a proxy sees it. host without brackets; target is what stands behind the host, its
+ * query and fragment are cut off. Nothing is NUL-terminated. */
+struct http_request {
+	const char *method, *host, *target;
+	size_t method_len, host_len, target_len;
+	int tls; /* https */
+	uint16_t port;
+};
+
+#define HTTP_TARGET_MAX 8192u
+
+/* Makes the action of a request (policy/kinds/http.c). As above. */
+int action_from_http(struct action **out, const struct http_request *r, struct error *e);
+
+/* Makes the action of a call to an MCP server's tool; names are printable ASCII without blanks and
+ * slashes, 256 bytes together. Arguments as for action_from_tool; they are never read as paths. */
+int action_from_mcp(struct action **out, const char *server, size_t server_len, const char *tool,
+	size_t tool_len, const struct action_arg *args, size_t n, struct error *e);
 
 void action_free(struct action *a);
 

@@ -23,9 +23,9 @@ void plan_free(struct plan *p)
 
 /* ---- pointers ---- */
 
-static void mention(void *ctx, const char *pointer)
+void plan_pointer(void *plan, const char *pointer)
 {
-	struct plan *p = ctx;
+	struct plan *p = plan;
 	size_t i = 0;
 
 	while (i < p->shape.pointers && action_pointer_order(p->pointer[i], pointer) < 0)
@@ -62,9 +62,9 @@ static void for_rules(struct plan *p, const struct policy *of, each_rule *each)
 
 static void mention_rule(struct plan *p, const struct rule *r)
 {
-	p->kind->pointers(match_parsed(&r->match), mention, p);
+	p->kind->pointers(match_parsed(&r->match), plan_pointer, p);
 	for (size_t i = 0; i < r->excepts; i++)
-		p->kind->pointers(match_parsed(&r->except[i]), mention, p);
+		p->kind->pointers(match_parsed(&r->except[i]), plan_pointer, p);
 }
 
 void plan_mention(struct plan *p, const struct policy *of)
@@ -334,6 +334,7 @@ void compiled_free(struct compiled *c)
 	for (size_t i = 0; i < c->rules; i++)
 		dfa_free(c->rule[i].words);
 	free(c->rule);
+	free((void *)(uintptr_t)c->shape.pointer);
 	dfa_free(c->decision);
 	free(c->alphabet);
 	*c = (struct compiled){0};
@@ -380,6 +381,8 @@ static int compile_kind(struct policy *p, const struct kind *k, struct policy_er
 		plan_shape(plan);
 		plan_distinguish(plan, p);
 		compile(plan, p, out, &fault);
+		out->shape = (struct shape){plan->shape.pointers, plan->pointer};
+		plan->pointer = NULL;
 		plan_free(plan);
 		out->alphabet = alphabet;
 	} else {
@@ -401,8 +404,14 @@ int compile_policy(struct policy *p, struct policy_error *e)
 	return 0;
 }
 
+uint8_t compiled_run(const struct compiled *c, const struct dfa *d, const struct reading *r)
+{
+	return r->kind->run ? r->kind->run(d, &c->shape, r->action)
+			    : dfa_run(d, r->word->p, r->word->n);
+}
+
 const struct rule *compiled_match(const struct compiled *c, const struct stack *s,
-	const struct layer *l, const struct word *w)
+	const struct layer *l, const struct reading *asked)
 {
 	const struct rule *best = NULL;
 
@@ -412,7 +421,7 @@ const struct rule *compiled_match(const struct compiled *c, const struct stack *
 		if (r->layer != l || (best && best->effect >= r->rule->effect) ||
 			rule_is_idle(s, l, r->rule))
 			continue;
-		if (dfa_run(r->words, w->p, w->n))
+		if (compiled_run(c, r->words, asked))
 			best = r->rule;
 	}
 	return best;

@@ -24,6 +24,7 @@ void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet);
 void plan_free(struct plan *p);
 /* First round: which pointers the rules of a policy's layers mention. */
 void plan_mention(struct plan *p, const struct policy *of);
+void plan_pointer(void *plan, const char *pointer); /* one more; it must outlive the plan */
 /* Then, once: the canonical words. */
 void plan_shape(struct plan *p);
 /* Second round: what rules tell apart. */
@@ -37,6 +38,7 @@ struct compiled_rule {
 };
 
 struct compiled {
+	struct shape shape; /* of its words; owned when it comes from compile_policy */
 	size_t rules;
 	struct compiled_rule *rule; /* of all layers, also inactive ones; by layer */
 	struct dfa
@@ -60,8 +62,11 @@ void compiled_free(struct compiled *c);
 /* All kinds of a freshly loaded policy, into p->compiled. 0, or -1 with *e. */
 int compile_policy(struct policy *p, struct policy_error *e);
 
-/* The strictest rule of one layer of a stack for a word, NULL when none matches. */
+/* The mark that an automaton of c gives to what is asked about. */
+uint8_t compiled_run(const struct compiled *c, const struct dfa *d, const struct reading *r);
+
+/* The strictest rule of one layer of a stack, NULL when none matches. */
 const struct rule *compiled_match(const struct compiled *c, const struct stack *s,
-	const struct layer *l, const struct word *w);
+	const struct layer *l, const struct reading *r);
 
 #endif

@@ -406,8 +406,29 @@ enum policy_durability policy_durability(const struct policy *p)
 
 /* ---- gates ---- */
 
+int policy_stated(const struct policy *p, size_t i, const char **key, const char **value,
+	const char **file, unsigned *line)
+{
+	for (size_t k = 0; k < p->stack.layers; k++) {
+		const struct stated *s = p->stack.layer[k]->stated;
+
+		for (; s; s = s->next) {
+			if (i-- > 0)
+				continue;
+			*key = s->key;
+			*value = s->value;
+			*file = p->stack.layer[k]->file;
+			*line = s->line;
+			return 0;
+		}
+	}
+	return -1;
+}
+
 int policy_ungated(const struct policy *p, const char **section, const char **file, unsigned *line)
 {
+	const char *value;
+
 	for (size_t i = 0; i < p->stack.layers; i++) {
 		const struct layer *l = p->stack.layer[i];
 
@@ -422,5 +443,5 @@ int policy_ungated(const struct policy *p, const char **section, const char **fi
 			return 1;
 		}
 	}
-	return 0;
+	return policy_stated(p, 0, section, &value, file, line) == 0;
 }

@@ -111,14 +111,16 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 		decide_unmatched(s, out);
 }
 
-void stack_decide_word(const struct policy *p, const struct stack *s, const struct kind *k,
-	const struct word *w, struct decision *out)
+static void decide_reading(const struct policy *p, const struct stack *s, const struct reading *r,
+	struct decision *out)
 {
 	struct decision d;
 
 	out->verdict = VERDICT_NONE;
 	for (size_t i = 0; i < s->layers && out->verdict != VERDICT_DENY; i++) {
-		decide_by(s->layer[i], compiled_match(&p->compiled[k->id], s, s->layer[i], w), &d);
+		const struct compiled *c = &p->compiled[r->kind->id];
+
+		decide_by(s->layer[i], compiled_match(c, s, s->layer[i], r), &d);
 		if (d.verdict > out->verdict)
 			*out = d;
 	}
@@ -126,27 +128,48 @@ void stack_decide_word(const struct policy *p, const struct stack *s, const stru
 		decide_unmatched(s, out);
 }
 
-/* What an alias says: as strict as its rules, and nothing where none matches. */
-static void decide_alias(
-	const struct policy *p, const struct kind *k, const struct word *w, struct decision *out)
+/* What aliases say to one layer: as strict as its rules, and nothing where none matches. */
+static void decide_aliases(const struct policy *p, const struct stack *s, const struct layer *l,
+	const struct action *a, struct decision *out)
 {
-	const struct stack *s = &p->stack;
+	struct reading alias = {kind_of(a->kind), NULL, a};
 
-	for (size_t i = 0; i < s->layers; i++) {
-		const struct layer *l = s->layer[i];
-		const struct rule *r = compiled_match(&p->compiled[k->id], s, l, w);
+	for (size_t i = 1; i < a->words; i++) {
+		const struct rule *r;
 
+		alias.word = &a->word[i];
+		r = compiled_match(&p->compiled[a->kind], s, l, &alias);
 		if (r && r->effect > out->verdict && r->effect != VERDICT_ALLOW)
 			decided(out, l, r);
 	}
 }
 
+void stack_decide_action(
+	const struct policy *p, const struct stack *s, const struct action *a, struct decision *out)
+{
+	const struct reading r = {kind_of(a->kind), a->word, a};
+
+	if (!r.kind || (a->words == 0 && !r.kind->run)) {
+		stack_decide(s, a, out);
+		return;
+	}
+	decide_reading(p, s, &r, out);
+	out->mechanism = r.kind->mechanism;
+	for (size_t i = 0; i < s->layers; i++)
+		decide_aliases(p, s, s->layer[i], a, out);
+}
+
 enum verdict policy_verdict(const struct policy *p, const struct action *a)
 {
 	const struct dfa *d = a->kind < ACTION_KINDS ? p->compiled[a->kind].decision : NULL;
+	const struct kind *k = kind_of(a->kind);
 	enum verdict v = VERDICT_NONE;
 	struct decision full;
 
+	if (d && k && k->run) {
+		v = (enum verdict)k->run(d, &p->compiled[a->kind].shape, a);
+		return v == VERDICT_NONE ? p->unmatched : v;
+	}
 	if (!d || a->words == 0) {
 		policy_decide(p, a, &full);
 		return full.verdict;
@@ -164,16 +187,7 @@ enum verdict policy_verdict(const struct policy *p, const struct action *a)
 
 void policy_decide(const struct policy *p, const struct action *a, struct decision *out)
 {
-	const struct kind *k = kind_of(a->kind);
-
-	if (!k || a->words == 0) {
-		stack_decide(&p->stack, a, out);
-		return;
-	}
-	stack_decide_word(p, &p->stack, k, &a->word[0], out);
-	out->mechanism = k->mechanism;
-	for (size_t i = 1; i < a->words; i++)
-		decide_alias(p, k, &a->word[i], out);
+	stack_decide_action(p, &p->stack, a, out);
 }
 
 enum verdict policy_unmatched(const struct policy *p)
@@ -186,6 +200,7 @@ enum verdict policy_unmatched(const struct policy *p)
 
 int policy_explain(const struct policy *p, size_t i, const struct action *a, struct decision *out)
 {
+	const struct reading r = {kind_of(a->kind), a->word, a};
 	const struct layer *l;
 
 	if (i >= p->layers)
@@ -193,9 +208,10 @@ int policy_explain(const struct policy *p, size_t i, const struct action *a, str
 	l = p->layer[i];
 	if (l->active && a->kind == ACTION_TOOL)
 		decide_layer(&p->stack, l, a, out);
-	else if (l->active && kind_of(a->kind) && a->words)
-		decide_by(l, compiled_match(&p->compiled[a->kind], &p->stack, l, &a->word[0]), out);
-	else
+	else if (l->active && r.kind && (a->words || r.kind->run)) {
+		decide_by(l, compiled_match(&p->compiled[a->kind], &p->stack, l, &r), out);
+		decide_aliases(p, &p->stack, l, a, out);
+	} else
 		fallback(out, VERDICT_NONE, "", l, 0, NULL);
 	return 0;
 }
@@ -210,12 +226,21 @@ int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_ru
 	l = p->layer[i];
 	r = &l->rule[j];
 	*out = (struct policy_rule){.effect = r->effect,
+		.section = rule_kind(r)->section,
 		.text = r->match.text,
 		.why = r->why,
 		.line = r->line,
 		.idle = rule_is_idle(&p->stack, l, r),
 		.excepts = r->excepts};
 	return 0;
+}
+
+const char *policy_section(size_t i, const char **mechanism)
+{
+	const struct kind *k = i == 0 ? &kind_tool : kind_at(i - 1);
+
+	*mechanism = k ? k->mechanism : "";
+	return k ? k->section : NULL;
 }
 
 const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_t k)

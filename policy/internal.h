@@ -51,8 +51,8 @@ static inline const void *match_parsed(const struct match *m)
 struct test {
 	enum verdict expect;
 	const struct kind *kind; /* NULL: a tool */
-	struct word word; /* of that kind */
-	struct action *action; /* of a tool; owned */
+	struct action *action; /* owned */
+	unsigned atlas; /* bit i: `never allow` what atlas_at(i) names; 0: another test */
 	const char *text;
 	unsigned line, column;
 };
@@ -73,6 +73,16 @@ struct env_set {
 	const char *name, *value;
 	unsigned line, column;
 	const char *file;
+};
+
+#define POLICY_STATED_KEY_MAX 1200u
+
+struct stated { /* a key that is checked and kept, but that nothing enforces yet */
+	const char
+		*key; /* "session.lease", "secrets GH_TOKEN", "limits.actions mcp mail/delete_*" */
+	const char *value; /* in one spelling */
+	unsigned line;
+	struct stated *next;
 };
 
 struct layer {
@@ -101,6 +111,7 @@ struct layer {
 	uint32_t remember_s;
 	uint32_t on_lost_after_s; /* 0: not stated */
 	int on_lost_kill;
+	struct stated *stated; /* in the order of the document */
 };
 
 struct stack { /* the layers that decide together */
@@ -119,6 +130,14 @@ static inline int rule_is_idle(const struct stack *s, const struct layer *l, con
 }
 
 struct compiled;
+
+/* What a kind that is decided by automata is asked about: a word, or (kinds with run) the action
+ * that has one in every shape. */
+struct reading {
+	const struct kind *kind;
+	const struct word *word;
+	const struct action *action;
+};
 
 struct policy {
 	struct arena arena;
@@ -149,9 +168,9 @@ int rule_matches(const struct rule *r, const struct action *a);
 /* decide.c */
 void stack_add(struct stack *s, const struct layer *l);
 void stack_decide(const struct stack *s, const struct action *a, struct decision *out);
-/* The same for a word of a kind that is decided by automata. */
-void stack_decide_word(const struct policy *p, const struct stack *s, const struct kind *k,
-	const struct word *w, struct decision *out);
+/* The same for an action of any kind; s holds layers of p. */
+void stack_decide_action(const struct policy *p, const struct stack *s, const struct action *a,
+	struct decision *out);
 
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "policy/take.h"
 #include "policy/text.h"
 
@@ -47,8 +48,8 @@ static const struct key keys[] = {
 	{"limits.cpu", "number of CPUs, or thousandths like 1500m", take_cpu},
 	{"limits.open_files", "number", take_open_files},
 	{"limits.wall", "duration", take_wall},
-	{"limits.disk_write", "size", take_later},
-	{"limits.actions", SECTION, take_later},
+	{"limits.disk_write", "size", take_disk_write},
+	{"limits.actions", "mapping of `KIND RULE` to `NUMBER per DURATION`", take_actions},
 	{"limit.max", "as the short form", take_limit_max},
 	{"limit.best-effort", "true | false", take_limit_best_effort},
 	{"env", SECTION, NULL},
@@ -61,6 +62,8 @@ static const struct key keys[] = {
 	{"rule.tool", "rule", take_rule_text},
 	{"rule.path", "rule of files", take_rule_text},
 	{"rule.host", "rule of net", take_rule_text},
+	{"rule.url", "rule of http", take_rule_text},
+	{"rule.call", "rule of mcp", take_rule_text},
 	{"rule.except", "list of rules", take_rule_except},
 	{"rule.why", "text", take_rule_why},
 	{"approvals", SECTION, NULL},
@@ -69,23 +72,31 @@ static const struct key keys[] = {
 	{"approvals.on_timeout", "deny", take_on_timeout},
 	{"approvals.remember", SECTION, NULL},
 	{"approvals.remember.longest", "once | session | duration", take_longest},
-	{"approvals.remember.widest", "same-command", take_later},
+	{"approvals.remember.widest", "same-command", take_widest},
 	{"approvals.remember.never_for", "list", take_later},
-	{"approvals.budget", SECTION, take_later},
+	{"approvals.budget", SECTION, take_budget},
+	{"approvals.budget.prompts_per_hour", "number", take_budget_prompts},
+	{"approvals.budget.over", "freeze", take_budget_over},
 	{"approvals.notify", "command", take_later},
 	{"session", SECTION, NULL},
 	{"session.on_lost", "freeze | kill", take_on_lost},
 	{"session.on_lost_after", "duration", take_on_lost_after},
-	{"session.lease", "duration", take_later},
-	{"session.heartbeat", "duration", take_later},
-	{"session.kill_if", SECTION, take_later},
+	{"session.lease", "duration", take_lease},
+	{"session.heartbeat", "duration", take_heartbeat},
+	{"session.kill_if", SECTION, take_kill_if},
+	{"session.kill_if.denials_per_minute", "number", take_kill_denials},
+	{"session.kill_if.canary_read", "true | false", take_kill_canary},
 	{"audit", SECTION, NULL},
 	{"audit.durability", "strict", take_durability},
-	{"audit.keep", "duration", take_later},
-	{"audit.redact", "list", take_later},
-	{"audit.long_args", "hash", take_later},
+	{"audit.keep", "duration", take_keep},
+	{"audit.redact", "list of env, headers, flag(…)", take_redact},
+	{"audit.long_args", "hash", take_long_args},
 	{"tests", "list of tests", take_tests},
-	{"extends", "list", take_later},
+	{"extends", "list of layers", take_extends},
+	{"extend.builtin", "coding-base@1", take_extend_builtin},
+	{"extend.org", "name", take_extend_remote},
+	{"extend.file", "path", take_later},
+	{"extend.digest", "sha256:…", take_later},
 	{"exec", SECTION, take_later},
 	{"files", SECTION, NULL},
 	{"files.allow", "list of rules", take_rules},
@@ -95,11 +106,23 @@ static const struct key keys[] = {
 	{"net.allow", "list of rules", take_rules},
 	{"net.ask", "list of rules", take_rules},
 	{"net.deny", "list of rules", take_rules},
-	{"http", SECTION, take_later},
-	{"dns", SECTION, take_later},
-	{"mcp", SECTION, take_later},
+	{"http", SECTION, NULL},
+	{"http.allow", "list of rules", take_rules},
+	{"http.ask", "list of rules", take_rules},
+	{"http.deny", "list of rules", take_rules},
+	{"dns", SECTION, NULL},
+	{"dns.only_for", "net.allow", take_only_for},
+	{"mcp", SECTION, NULL},
+	{"mcp.allow", "list of rules", take_rules},
+	{"mcp.ask", "list of rules", take_rules},
+	{"mcp.deny", "list of rules", take_rules},
+	{"mcp.servers", SECTION, take_later},
 	{"packages", SECTION, take_later},
-	{"secrets", "list", take_later},
+	{"secrets", "list of secrets", take_secrets},
+	{"secret.name", "NAME", take_secret_name},
+	{"secret.from", "keyring:NAME", take_secret_from},
+	{"secret.for", "URL", take_secret_for},
+	{"secret.header", "name of a header", take_secret_header},
 };
 
 #define KEYS (sizeof keys / sizeof *keys)
@@ -194,7 +217,13 @@ static const char *last_part(const char *path)
 
 static int is_short_form_key(const struct key *k)
 {
-	return strncmp(k->path, "rule.", 5) != 0 && strncmp(k->path, "limit.", 6) != 0;
+	static const char *const long_forms[] = {"rule.", "limit.", "secret.", "extend."};
+
+	for (size_t i = 0; i < ARRAY_LEN(long_forms); i++) {
+		if (strncmp(k->path, long_forms[i], strlen(long_forms[i])) == 0)
+			return 0;
+	}
+	return 1;
 }
 
 /* A key that exists, but elsewhere. */

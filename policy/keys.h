@@ -6,6 +6,10 @@
 #include "policy/internal.h"
 #include "policy/yaml.h"
 
+struct secret_parts { /* of the secret that is being read; NULL: not there (yet) */
+	const struct yaml_value *name, *from, *url, *header;
+};
+
 struct loader { /* one document on its way into a layer */
 	struct arena *arena; /* the policy's */
 	const struct policy_doc *doc;
@@ -15,6 +19,7 @@ struct loader { /* one document on its way into a layer */
 	struct policy_limit *limit; /* the one whose mapping is being read */
 	struct rule *rule; /* the same for a rule */
 	const char *key; /* the path of the key whose value is being taken */
+	struct secret_parts secret;
 	const struct kind *kind; /* of the rules being read; NULL: tools */
 };
 

@@ -5,6 +5,7 @@
 
 #include "policy/compile.h"
 #include "policy/internal.h"
+#include "policy/never.h"
 #include "policy/text.h"
 
 #define POLICY_MEMORY_MAX ((size_t)192 << 20)
@@ -91,13 +92,20 @@ static void test_stack(const struct policy *p, const struct layer *l, struct sta
 	stack_add(s, l);
 }
 
+/* The decision about a broken promise's example, or none. -1: out of memory. */
+static int never_test(const struct policy *p, const struct stack *s, const struct test *t,
+	struct never *found, struct decision *d)
+{
+	int failed = never_prove(p, s, t, found);
+
+	*d = found->example ? found->by : (struct decision){.rule = "", .file = ""};
+	return failed;
+}
+
 static void decide_test(
 	const struct policy *p, const struct stack *s, const struct test *t, struct decision *d)
 {
-	if (t->kind)
-		stack_decide_word(p, s, t->kind, &t->word, d);
-	else
-		stack_decide(s, t->action, d);
+	stack_decide_action(p, s, t->action, d);
 }
 
 size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report *report, void *ctx)
@@ -111,15 +119,23 @@ size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report 
 
 		test_stack(p, l, &s);
 		for (k = 0; k < l->tests; k++) {
+			const struct test *t = &l->test[k];
 			struct decision d;
 			int ok;
 
-			decide_test(p, &s, &l->test[k], &d);
-			ok = d.verdict == l->test[k].expect;
+			if (t->atlas) {
+				struct never found;
+
+				ok = !never_test(p, &s, t, &found, &d) && !found.broken;
+				free(found.example);
+			} else {
+				decide_test(p, &s, t, &d);
+				ok = d.verdict == t->expect;
+			}
 			failed += !ok;
 			++*run;
 			if (report)
-				report(ctx, l->test[k].text, l->file, l->test[k].line, ok, &d);
+				report(ctx, t->text, l->file, t->line, ok, &d);
 		}
 	}
 	return failed;
@@ -141,6 +157,49 @@ static int test_failed(const struct layer *l, const struct test *t, const struct
 	return -1;
 }
 
+static int promise_broken(const struct layer *l, const struct test *t, const struct never *found,
+	struct policy_error *e)
+{
+	char text[120], example[400], rule[120];
+
+	text_show(text, sizeof text, t->text, strlen(t->text));
+	if (found->section)
+		policy_fail(e, l->file, t->line, t->column,
+			"a test that cannot be proved (%s): the %s rules are too many. Write fewer "
+			"** and ? in them.",
+			text, found->section);
+	else if (!found->example)
+		policy_fail(e, l->file, t->line, t->column,
+			"a test that cannot be proved (%s): something of %s may be allowed that "
+			"cannot be written down. Narrow the allow rules, or deny it.",
+			text, found->name);
+	else {
+		text_show(example, sizeof example, found->example, strlen(found->example));
+		text_show(rule, sizeof rule, found->by.rule, strlen(found->by.rule));
+		policy_fail(e, l->file, t->line, t->column,
+			"a test fails (%s): %s is allowed, by %s in %s line %u. Deny it, or narrow "
+			"that rule.",
+			text, example, rule, found->by.file, found->by.line);
+	}
+	e->failure = POLICY_TEST_FAILED;
+	return -1;
+}
+
+static int layer_promise(const struct policy *p, const struct stack *s, const struct layer *l,
+	const struct test *t, struct policy_error *e)
+{
+	struct never found;
+	struct decision d;
+	int failed = never_test(p, s, t, &found, &d);
+
+	if (failed)
+		policy_no_memory(e, l->file);
+	else if (found.broken)
+		failed = promise_broken(l, t, &found, e);
+	free(found.example);
+	return failed;
+}
+
 static int layer_test(const struct policy *p, const struct layer *l, struct policy_error *e)
 {
 	struct stack s;
@@ -150,6 +209,11 @@ static int layer_test(const struct policy *p, const struct layer *l, struct poli
 	for (k = 0; k < l->tests; k++) {
 		struct decision d;
 
+		if (l->test[k].atlas) {
+			if (layer_promise(p, &s, l, &l->test[k], e))
+				return -1;
+			continue;
+		}
 		decide_test(p, &s, &l->test[k], &d);
 		if (d.verdict != l->test[k].expect)
 			return test_failed(l, &l->test[k], &d, e);

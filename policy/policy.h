@@ -103,6 +103,7 @@ const char *verdict_name(enum verdict v);
 
 struct policy_rule {
 	enum verdict effect;
+	const char *section; /* "tools", "files", … */
 	const char *text; /* as written, without its except */
 	const char *why; /* or NULL */
 	unsigned line;
@@ -112,6 +113,8 @@ struct policy_rule {
 
 /* Rule j of layer i, deny before ask before allow, then by line. 0, or -1 when there is none. */
 int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_rule *out);
+/* The sections that have rules, tools first, and what enforces them, for people. NULL at the end. */
+const char *policy_section(size_t i, const char **mechanism);
 /* Exception k of that rule as written, or NULL. */
 const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_t k);
 
@@ -149,7 +152,8 @@ int policy_parse_action(const char *text, struct action **out, struct error *e);
 int policy_explain(const struct policy *p, size_t i, const struct action *a, struct decision *out);
 
 /* Runs the inline tests of every document again; the number that fail, *run the number run. With
- * report, calls it for each test: text as written, file:line, 1 or 0, and what was decided. */
+ * report, calls it for each test: text as written, file:line, 1 or 0, and what was decided (for a
+ * `never` test: about the example that breaks it, VERDICT_NONE when there is none). */
 typedef void policy_test_report(void *ctx, const char *test, const char *file, unsigned line,
 	int ok, const struct decision *d);
 size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report *report, void *ctx);
@@ -232,6 +236,11 @@ enum policy_durability {
 enum policy_durability policy_durability(const struct policy *p); /* the only one there is yet */
 
 /* ---- what this version enforces ---- */
+
+/* What the active layers say beside rules, that is checked and kept but enforced by nothing yet:
+ * "session.lease", "secrets GH_TOKEN", … and one spelling of the value. 0, or -1: there is no i-th. */
+int policy_stated(const struct policy *p, size_t i, const char **key, const char **value,
+	const char **file, unsigned *line);
 
 /* The first section of an active layer that no gate of this version enforces: it loads, is tested
  * and compared, but a session that relies on it must not start. 1 and where it stands, or 0. */

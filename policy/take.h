@@ -17,6 +17,13 @@ take_value take_rules, take_rule_text, take_rule_except, take_rule_why;
 take_value take_who, take_timeout, take_on_timeout, take_longest;
 take_value take_on_lost, take_on_lost_after, take_durability, take_tests;
 
+/* takestated.c: checked and kept, not enforced. */
+take_value take_only_for, take_disk_write, take_actions, take_lease, take_heartbeat;
+take_value take_kill_if, take_kill_denials, take_kill_canary, take_keep, take_redact;
+take_value take_long_args, take_widest, take_budget, take_budget_prompts, take_budget_over;
+take_value take_secrets, take_secret_name, take_secret_from, take_secret_for, take_secret_header;
+take_value take_extends, take_extend_builtin, take_extend_remote;
+
 /* Words and numbers that several keys use. */
 
 /* Index of the scalar's text in words[], or -1 with the error: the words, and the one that was

@@ -55,6 +55,10 @@ static void report_test(void *ctx, const char *test, const char *file, unsigned 
 	policy_print(file);
 	printf(":%u: ", line);
 	policy_print(test);
+	if (d->verdict == VERDICT_NONE) {
+		printf("   (%s)\n", ok ? "proved for all actions" : "not proved");
+		return;
+	}
 	printf("   (%s by ", verdict_name(d->verdict));
 	policy_print(d->rule);
 	printf(")\n");

@@ -64,7 +64,20 @@ static void show_rule(const struct policy *p, size_t i, size_t j, const struct p
 	show_exceptions(p, i, j, r->excepts);
 }
 
-static void show_rules(const struct policy *p, enum verdict effect)
+static size_t count_rules(const struct policy *p, const char *section)
+{
+	struct policy_layer l;
+	struct policy_rule r;
+	size_t i, j, n = 0;
+
+	for (i = 0; policy_layer_get(p, i, &l) == 0; i++) {
+		for (j = 0; l.active && policy_rule_get(p, i, j, &r) == 0; j++)
+			n += strcmp(r.section, section) == 0 && !r.idle;
+	}
+	return n;
+}
+
+static void show_rules(const struct policy *p, const char *section, enum verdict effect)
 {
 	struct policy_layer l;
 	struct policy_rule r;
@@ -73,7 +86,7 @@ static void show_rules(const struct policy *p, enum verdict effect)
 	printf("  %s:\n", verdict_name(effect));
 	for (i = 0; policy_layer_get(p, i, &l) == 0; i++) {
 		for (j = 0; l.active && policy_rule_get(p, i, j, &r) == 0; j++) {
-			if (r.effect == effect && !r.idle) {
+			if (r.effect == effect && !r.idle && strcmp(r.section, section) == 0) {
 				show_rule(p, i, j, &r);
 				shown++;
 			}
@@ -197,6 +210,22 @@ static void show_approvals(const struct policy *p)
 	printf("audit: {durability: strict}\n");
 }
 
+static void show_stated(const struct policy *p)
+{
+	const char *key, *value, *file;
+	unsigned line;
+
+	for (size_t i = 0; policy_stated(p, i, &key, &value, &file, &line) == 0; i++) {
+		printf("# nothing enforces this yet: ");
+		policy_print(key);
+		printf(": ");
+		policy_print(value);
+		printf("   # ");
+		policy_print(file);
+		printf(":%u\n", line);
+	}
+}
+
 /* What happens to a call that no rule can match, as the stack decides it. */
 static void show_unmatched(const struct policy *p)
 {
@@ -214,6 +243,20 @@ static void show_unmatched(const struct policy *p)
 	}
 }
 
+static void show_sections(const struct policy *p)
+{
+	const char *section, *mechanism;
+
+	for (size_t i = 0; (section = policy_section(i, &mechanism)) != NULL; i++) {
+		if (i > 0 && count_rules(p, section) == 0)
+			continue;
+		printf("%s:   # enforced by %s\n", section, mechanism);
+		show_rules(p, section, VERDICT_DENY);
+		show_rules(p, section, VERDICT_ASK);
+		show_rules(p, section, VERDICT_ALLOW);
+	}
+}
+
 void policy_show(const struct policy *p, const char *agent, int effective)
 {
 	show_layers(p, agent);
@@ -223,9 +266,7 @@ void policy_show(const struct policy *p, const char *agent, int effective)
 	show_mounts(p);
 	show_limits(p);
 	show_env(p);
-	printf("tools:   # enforced by the agent's hook; the walls hold whatever it does\n");
-	show_rules(p, VERDICT_DENY);
-	show_rules(p, VERDICT_ASK);
-	show_rules(p, VERDICT_ALLOW);
+	show_sections(p);
 	show_approvals(p);
+	show_stated(p);
 }

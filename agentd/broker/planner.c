@@ -155,10 +155,9 @@ static struct session *make_session(struct launch_try *t, struct error *e)
 	}
 	if (policy_ungated(s->policy, &section, &file, &line)) {
 		error_set(e, 0,
-			"%.300s:%u: `%s` rules: this version of agentd has no gate that enforces "
-			"them, so "
-			"a session that relies on them does not start. Take them out, or keep them "
-			"in a "
+			"%.300s:%u: `%s`: this version of agentd has no gate that enforces it, so "
+			"a "
+			"session that relies on it does not start. Take it out, or keep it in a "
 			"layer whose `when` does not hold here",
 			file, line, section);
 		session_free(s);

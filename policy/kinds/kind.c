@@ -5,7 +5,7 @@
 
 #include "common/cleanup.h"
 
-static const struct kind *const kinds[] = {&kind_file, &kind_net};
+static const struct kind *const kinds[] = {&kind_file, &kind_net, &kind_http, &kind_mcp};
 
 const struct kind *kind_at(size_t i)
 {

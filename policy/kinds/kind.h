@@ -29,6 +29,8 @@ struct shape {
 	const char *const *pointer;
 };
 
+struct dfa;
+
 struct kind {
 	enum action_kind id;
 	const char *name; /* in tests and on the command line: "file", "connect" */
@@ -53,6 +55,13 @@ struct kind {
 	 * *word lives in the arena. 0, or -1 with *f. */
 	int (*read)(struct arena *a, const char *text, size_t n, const struct shape *shape,
 		struct word *word, struct pattern_fault *f);
+	/* An alias that follows from a first word alone; NULL where there is none such. 1 and *alias in
+	 * the arena, 0: it has none, -1: out of memory. */
+	int (*alias)(struct arena *a, const struct word *first, struct word *alias);
+	/* Instead of read, for kinds whose words depend on the shape: reads the action itself, and
+	 * walks an automaton through the word that it has in a shape. */
+	int (*make)(const char *text, size_t n, struct action **out, struct pattern_fault *f);
+	uint8_t (*run)(const struct dfa *d, const struct shape *shape, const struct action *a);
 	/* Shows a first word so that read gives it back. 0, or -1: the word is not canonical, or cap
 	 * is too small. */
 	int (*show)(const struct word *word, const struct shape *shape, char *out, size_t cap);
@@ -64,7 +73,7 @@ const struct kind *kind_at(size_t i); /* NULL at the end of the table */
 
 /* The agent's own tools: not in the table, since their rules are read and decided by policy/rule.c. */
 extern const struct kind kind_tool;
-extern const struct kind kind_file, kind_net;
+extern const struct kind kind_file, kind_net, kind_http, kind_mcp;
 
 /* ---- what several kinds use ---- */
 

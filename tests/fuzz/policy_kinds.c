@@ -91,18 +91,53 @@ static void try_rule(const struct kind *k, const char *text, size_t n)
 	arena_free(&a);
 }
 
+static void try_make(const struct kind *k, const struct canonical *c, const char *text, size_t n)
+{
+	struct pattern_fault f = {0};
+	struct action *made = NULL;
+
+	if (k->make(text, n, &made, &f))
+		check_fault(&f, n);
+	else if (!k->run(c->primary, &no_shape, made))
+		abort();
+	action_free(made);
+}
+
 static void try_read(const struct kind *k, const struct canonical *c, const char *text, size_t n)
 {
 	struct pattern_fault f = {0};
 	struct arena a;
 	struct word w;
 
+	if (k->make) {
+		if (utf8_ok(text, n))
+			try_make(k, c, text, n);
+		return;
+	}
 	arena_init(&a, 1u << 22);
 	if (k->read(&a, text, n, &no_shape, &w, &f) == 0)
 		check_word(k, c, &w, 1);
 	else
 		check_fault(&f, n);
 	arena_free(&a);
+}
+
+/* A byte of flags, then METHOD HOST TARGET with blanks between. */
+static void try_request(struct action **a, const char *text, size_t n)
+{
+	struct http_request r = {.tls = text[0] & 1, .port = (uint16_t)((text[0] & 0x7e) * 9 + 1)};
+	const char *host = memchr(text, ' ', n), *target;
+
+	target = host ? memchr(host + 1, ' ', (size_t)(text + n - host) - 1) : NULL;
+	if (!target)
+		return;
+	r.method = text + 1;
+	r.method_len = host > text ? (size_t)(host - text) - 1 : 0;
+	r.host = host + 1;
+	r.host_len = (size_t)(target - host) - 1;
+	r.target = target + 1;
+	r.target_len = (size_t)(text + n - target) - 1;
+	action_from_http(a, &r, NULL);
 }
 
 static void try_action(const struct kind *k, const struct canonical *c, const char *text, size_t n)
@@ -117,6 +152,8 @@ static void try_action(const struct kind *k, const struct canonical *c, const ch
 		action_from_file(&a, &places, text[0], text + 1, n - 1, NULL);
 	else if (k->id == ACTION_NET)
 		action_from_net(&a, text + 1, n - 1, (uint16_t)(unsigned char)text[0], NULL);
+	else if (k->id == ACTION_HTTP)
+		try_request(&a, text, n);
 	for (size_t i = 0; a && i < a->words; i++)
 		check_word(k, c, &a->word[i], i == 0);
 	action_free(a);

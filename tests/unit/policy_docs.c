@@ -83,12 +83,13 @@ END_TEST
 /* `workspace.traps` for a key, `max` for a key of a long form. */
 static const char *documented_as(const char *key, char *buf, size_t cap)
 {
+	static const char *const long_forms[] = {"rule.", "limit.", "secret.", "extend."};
 	const char *last = key;
 
-	if (strncmp(key, "rule.", 5) == 0)
-		last = key + 5;
-	else if (strncmp(key, "limit.", 6) == 0)
-		last = key + 6;
+	for (size_t i = 0; i < 4; i++) {
+		if (strncmp(key, long_forms[i], strlen(long_forms[i])) == 0)
+			last = key + strlen(long_forms[i]);
+	}
 	snprintf(buf, cap, "`%s`", last);
 	return buf;
 }

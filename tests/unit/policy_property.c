@@ -168,49 +168,6 @@ struct event {
 	unsigned port;
 };
 
-/* `*` and `**` of hosts: one label or more, never empty. */
-static int slow_host(const char *p, const char *s)
-{
-	if (*p == 0)
-		return *s == 0;
-	if (p[0] == '*' && p[1] == '*') {
-		for (const char *end = s; *end; end++) {
-			if (end > s && end[-1] == '.' && *end == '.')
-				return 0;
-			if (*end != '.' && (end[1] == '.' || end[1] == 0) &&
-				slow_host(p + 2, end + 1))
-				return 1;
-		}
-		return 0;
-	}
-	if (*p == '*') {
-		for (; *s && *s != '.'; s++) {
-			if (slow_host(p + 1, s + 1))
-				return 1;
-		}
-		return 0;
-	}
-	if (*p == '?')
-		return *s && *s != '.' && slow_host(p + 1, s + 1);
-	return *p == *s && slow_host(p + 1, s + 1);
-}
-
-static int ref_host(const char *pattern, const char *host)
-{
-	const char *open = strstr(pattern, "{a,b}");
-	char one[160];
-
-	if (!open)
-		return slow_host(pattern, host);
-	for (int i = 0; i < 2; i++) {
-		snprintf(one, sizeof one, "%.*s%c%s", (int)(open - pattern), pattern, 'a' + i,
-			open + 5);
-		if (ref_host(one, host))
-			return 1;
-	}
-	return 0;
-}
-
 static int ref_op(const char *ops, char op)
 {
 	if (strchr(ops, op))
@@ -222,7 +179,8 @@ static int ref_op(const char *ops, char op)
 static int ref_matches(const struct one *m, const struct event *e, int net)
 {
 	if (net)
-		return e->port >= m->lo && e->port <= m->hi && ref_host(m->pattern, e->name);
+		return e->port >= m->lo && e->port <= m->hi &&
+		       slow_host_braces(m->pattern, e->name);
 	return ref_op(m->ops, e->op) && slow_braces(m->pattern, e->name, 1);
 }
 
