@@ -9,9 +9,7 @@
 
 #include "policy/automata/words.h"
 #include "policy/compile.h"
-
-#define EXAMPLE_MAX   4096u
-#define EXAMPLE_TRIES 24
+#include "policy/witness.h"
 
 struct side_of { /* one of the two policies */
 	const struct policy *policy;
@@ -191,24 +189,6 @@ static void comparison_free(struct comparison *c)
 
 /* ---- examples ---- */
 
-/* What a reader likes: letters, then digits, then what names and commands are made of. */
-static unsigned readable(unsigned char byte)
-{
-	if (byte == 'x' || byte == 0)
-		return 2;
-	if (byte >= 'a' && byte <= 'z')
-		return 3;
-	if (byte >= '0' && byte <= '9')
-		return 5;
-	if (byte == '.' || byte == '/' || byte == '-' || byte == '_')
-		return 4;
-	if (byte >= 'A' && byte <= 'Z')
-		return 6;
-	if (byte == ' ')
-		return 7;
-	return byte > 0x20 && byte < 0x7f ? 20 : 400;
-}
-
 static enum verdict decided(const struct policy *p, const struct action *a)
 {
 	struct decision d;
@@ -217,72 +197,36 @@ static enum verdict decided(const struct policy *p, const struct action *a)
 	return d.verdict;
 }
 
+struct asked {
+	const struct comparison *c;
+	const struct diff_change *change;
+};
+
 /* Asks both policies about what is shown, as a reader would with `agentctl policy explain`. */
-static int confirmed(
-	const struct comparison *c, const struct diff_change *change, const char *shown)
+static int confirmed(void *ctx, const char *action)
 {
-	char text[EXAMPLE_MAX + 16];
+	const struct asked *q = ctx;
 	struct action *a;
 	int same;
 
-	snprintf(text, sizeof text, "%s %s", c->kind->name, shown);
-	if (policy_parse_action(text, &a, NULL))
+	if (policy_parse_action(action, &a, NULL))
 		return 0;
-	same = decided(c->old.policy, a) == change->was && decided(c->new.policy, a) == change->now;
+	same = decided(q->c->old.policy, a) == q->change->was &&
+	       decided(q->c->new.policy, a) == q->change->now;
 	action_free(a);
 	return same;
 }
 
-/* Takes a word, and with it all words that no rule tells from it, out of *d. */
-static int without_word(struct comparison *c, const unsigned char *word, size_t n, struct dfa **d)
-{
-	struct dfa *one = NULL, *rest = NULL;
-	struct arena a;
-	const struct re *r;
-	int ok;
-
-	arena_init(&a, 1u << 20);
-	r = re_text(&a, word, n);
-	ok = r && !dfa_build(&c->alphabet, r, 1, &one) &&
-	     !dfa_product(*d, one, dfa_but_not, NULL, &rest);
-	arena_free(&a);
-	dfa_free(one);
-	if (!ok)
-		return -1;
-	dfa_free(*d);
-	*d = rest;
-	return 0;
-}
-
+/* An example without its kind. */
 static void find_example(struct comparison *c, struct diff_change *change)
 {
-	const uint8_t mark = pair_mark(change->was, change->now);
-	uint8_t keep[256] = {0};
-	markset want = {{0}};
-	struct dfa *left;
-	char shown[EXAMPLE_MAX];
+	struct asked q = {c, change};
+	char *found = witness_find(c->pairs, pair_mark(change->was, change->now), c->kind,
+		&c->plan.shape, confirmed, &q);
 
-	keep[mark] = mark;
-	byteset_add(&want, mark);
-	if (dfa_map(c->pairs, keep, &left))
-		return;
-	for (int i = 0; i < EXAMPLE_TRIES && !change->example; i++) {
-		unsigned char *word;
-		struct word w;
-
-		if (words_cheapest(left, &want, readable, &word, &w.n) != 1)
-			break;
-		w.p = word;
-		if (c->kind->show(&w, &c->plan.shape, shown, sizeof shown) == 0 &&
-			confirmed(c, change, shown))
-			change->example = strdup(shown);
-		if (!change->example && without_word(c, word, w.n, &left)) {
-			free(word);
-			break;
-		}
-		free(word);
-	}
-	dfa_free(left);
+	if (found)
+		change->example = strdup(found + strlen(c->kind->name) + 1);
+	free(found);
 }
 
 /* ---- causes ---- */
@@ -649,6 +593,41 @@ static int compare_when(struct policy_diff *d, const struct policy *old, const s
 		d, 1, "when", "%.90s\t%.90s", was[0] ? was : "always", now[0] ? now : "always");
 }
 
+static const char *stated(const struct policy *p, const char *key)
+{
+	const char *k, *value, *file;
+	unsigned line;
+
+	for (size_t i = 0; policy_stated(p, i, &k, &value, &file, &line) == 0; i++) {
+		if (strcmp(k, key) == 0)
+			return value;
+	}
+	return NULL;
+}
+
+/* What nothing enforces yet, key by key. Which of two values is wider only its gate will know, so
+ * every change counts. */
+static int compare_stated(struct policy_diff *d, const struct policy *old, const struct policy *new)
+{
+	const struct policy *sides[2] = {old, new};
+	const char *key, *value, *file;
+	unsigned line;
+
+	for (int side = 0; side < 2; side++) {
+		for (size_t i = 0; policy_stated(sides[side], i, &key, &value, &file, &line) == 0;
+			i++) {
+			const char *was = stated(old, key), *now = stated(new, key);
+
+			if ((side == 1 && was) || (was && now && strcmp(was, now) == 0))
+				continue;
+			if (setting(d, 1, key, "%.90s\t%.90s", was ? was : "not said",
+				    now ? now : "not said"))
+				return -1;
+		}
+	}
+	return 0;
+}
+
 static int compare_settings(
 	struct policy_diff *d, const struct policy *old, const struct policy *new, struct error *e)
 {
@@ -665,7 +644,7 @@ static int compare_settings(
 					   verdict_name(new->unmatched))) ||
 		compare_limits(d, old, new) || compare_pass(d, old, new) ||
 		compare_sets(d, old, new) || compare_approvals(d, old, new) ||
-		compare_when(d, old, new))
+		compare_when(d, old, new) || compare_stated(d, old, new))
 		return error_set(e, 0, "out of memory");
 	return 0;
 }

@@ -9,7 +9,9 @@
 #define DIFF_EXIT_WIDER 2 /* something is let through that was not */
 
 /* What the certificate speaks of. */
-#define DIFF_KINDS "tool calls with path arguments in canonical form, files, connections, settings"
+#define DIFF_KINDS                                                                              \
+	"tool calls with path arguments in canonical form, files, connections, HTTP requests, " \
+	"MCP calls, settings"
 
 struct diff_view {
 	const struct policy_diff *diff;

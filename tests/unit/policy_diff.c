@@ -154,6 +154,8 @@ START_TEST(settings_are_wider_or_stricter_too)
 	setting("workspace: {mounts: [ro home:/data]}\n", "", "workspace.mounts home:/data", -1);
 	setting("approvals: {who: [admin]}\n", "approvals: {who: [admin, session-owner]}\n",
 		"approvals.who", 1);
+	setting("session: {lease: 4h}\n", "session: {lease: 8h}\n", "session.lease", 1);
+	setting("audit: {keep: 90d}\n", "", "audit.keep", 1);
 	setting("approvals: {remember: {longest: once}}\n",
 		"approvals: {remember: {longest: session}}\n", "approvals.remember", 1);
 }
