@@ -88,13 +88,13 @@ void plan_shape(struct plan *p)
 
 /* ---- alphabet ---- */
 
-static const struct re *rule_re(struct plan *p, const struct rule *r)
+const struct re *plan_rule(struct plan *p, const struct rule *r)
 {
 	return p->kind->language(&p->arena, match_parsed(&r->match),
 		r->effect == VERDICT_ALLOW ? LOWER : UPPER, &p->shape);
 }
 
-static const struct re *except_re(struct plan *p, const struct rule *r, size_t i)
+const struct re *plan_except(struct plan *p, const struct rule *r, size_t i)
 {
 	return p->kind->language(&p->arena, match_parsed(&r->except[i]),
 		r->effect == VERDICT_ALLOW ? UPPER : LOWER, &p->shape);
@@ -110,9 +110,9 @@ static void distinguish(struct plan *p, const struct re *r)
 
 static void distinguish_rule(struct plan *p, const struct rule *r)
 {
-	distinguish(p, rule_re(p, r));
+	distinguish(p, plan_rule(p, r));
 	for (size_t i = 0; i < r->excepts; i++)
-		distinguish(p, except_re(p, r, i));
+		distinguish(p, plan_except(p, r, i));
 }
 
 void plan_distinguish(struct plan *p, const struct policy *of)
@@ -139,12 +139,12 @@ static enum dfa_status subtract(struct plan *p, const struct re *r, struct dfa *
 
 static enum dfa_status rule_words(struct plan *p, const struct rule *r, struct dfa **out)
 {
-	const struct re *re = rule_re(p, r);
+	const struct re *re = plan_rule(p, r);
 	enum dfa_status status =
 		re ? dfa_build(p->alphabet, re, (uint8_t)r->effect, out) : DFA_NO_MEMORY;
 
 	for (size_t i = 0; !status && i < r->excepts; i++)
-		status = subtract(p, except_re(p, r, i), out);
+		status = subtract(p, plan_except(p, r, i), out);
 	return status;
 }
 

@@ -30,6 +30,10 @@ void plan_shape(struct plan *p);
 /* Second round: what rules tell apart. */
 void plan_distinguish(struct plan *p, const struct policy *of);
 
+/* The language of a rule without its exceptions, and of its i-th exception. NULL: out of memory. */
+const struct re *plan_rule(struct plan *p, const struct rule *r);
+const struct re *plan_except(struct plan *p, const struct rule *r, size_t i);
+
 /* A rule and the words it stands for, its exceptions taken out; the mark is its effect. */
 struct compiled_rule {
 	const struct layer *layer;

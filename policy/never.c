@@ -245,30 +245,38 @@ static enum dfa_status prove_kind(struct proof *x)
 	return s;
 }
 
+int never_prove_kind(const struct policy *p, const struct stack *s, const struct test *t,
+	const struct kind *k, struct never *out)
+{
+	enum dfa_status status;
+	struct proof *x;
+
+	*out = (struct never){0};
+	if (!may_allow(s, k) || !names_kind(t->atlas, k))
+		return 0;
+	x = calloc(1, sizeof *x);
+	if (!x)
+		return -1;
+	*x = (struct proof){.policy = p, .stack = s, .kind = k, .names = t->atlas, .out = out};
+	status = prove_kind(x);
+	free(x);
+	if (status == DFA_TOO_LARGE) {
+		out->broken = 1;
+		out->section = k->section;
+		return 0;
+	}
+	return status ? -1 : 0;
+}
+
 int never_prove(
 	const struct policy *p, const struct stack *s, const struct test *t, struct never *out)
 {
 	const struct kind *k = &kind_tool;
-	enum dfa_status status = DFA_OK;
 
 	*out = (struct never){0};
-	for (size_t i = 0; k && !status && !out->broken; k = kind_at(i++)) {
-		struct proof *x;
-
-		if (!may_allow(s, k) || !names_kind(t->atlas, k))
-			continue;
-		x = calloc(1, sizeof *x);
-		if (!x)
+	for (size_t i = 0; k && !out->broken; k = kind_at(i++)) {
+		if (never_prove_kind(p, s, t, k, out))
 			return -1;
-		*x = (struct proof){
-			.policy = p, .stack = s, .kind = k, .names = t->atlas, .out = out};
-		status = prove_kind(x);
-		free(x);
-		if (status == DFA_TOO_LARGE) {
-			out->broken = 1;
-			out->section = k->section;
-			return 0;
-		}
 	}
-	return status ? -1 : 0;
+	return 0;
 }

@@ -21,5 +21,8 @@ struct never { /* what a proof found */
  * (its example) also then. */
 int never_prove(
 	const struct policy *p, const struct stack *s, const struct test *t, struct never *out);
+/* The same for actions of one kind. */
+int never_prove_kind(const struct policy *p, const struct stack *s, const struct test *t,
+	const struct kind *k, struct never *out);
 
 #endif

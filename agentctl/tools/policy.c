@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agentctl/tools/policy_diff.h"
 #include "agentctl/tools/policy_docs.h"
+#include "agentctl/tools/policy_verbs.h"
 #include "agentctl/tools/rpc.h"
 #include "agentctl/tools/tools.h"
 #include "common/cleanup.h"
@@ -384,7 +384,8 @@ static int run_verb(const char *verb, const struct options *o)
 	if (strcmp(verb, "builtin") == 0)
 		return verb_builtin();
 	return tool_usage("policy",
-		"there is no `policy %.40s`: check, test, show, explain, diff, trust, untrust, "
+		"there is no `policy %.40s`: check, test, lint, show, explain, diff, trust, "
+		"untrust, "
 		"trusted, "
 		"builtin",
 		verb);
@@ -394,6 +395,11 @@ static int help(void)
 {
 	fputs("usage: agentctl policy check FILE…      does it load, do its tests pass?\n"
 	      "       agentctl policy test FILE…       the same, and every test\n"
+	      "       agentctl policy lint [--strict] FILE…\n"
+	      "                                        rules that do nothing, or let danger "
+	      "through;\n"
+	      "                                        exit 5 for errors, with --strict for "
+	      "warnings\n"
 	      "       agentctl policy show [--effective] [--agent KIND] [FILE…]\n"
 	      "                                        the layers of a session started here; with\n"
 	      "                                        --effective what they come to\n"
@@ -433,6 +439,8 @@ int tool_policy(int argc, char **argv)
 		return help();
 	if (strcmp(verb, "diff") == 0)
 		return policy_diff_verb(argc - 2, argv + 2);
+	if (strcmp(verb, "lint") == 0)
+		return policy_lint_verb(argc - 2, argv + 2);
 	code = take_options(argc - 2, argv + 2, &o);
 	return code ? code : run_verb(verb, &o);
 }

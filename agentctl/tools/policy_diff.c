@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "agentctl/tools/policy_docs.h"
+#include "agentctl/tools/policy_verbs.h"
 #include "agentctl/tools/tools.h"
 #include "common/cleanup.h"
 #include "common/io.h"

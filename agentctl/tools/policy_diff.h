@@ -23,7 +23,4 @@ void diff_print_markdown(const struct diff_view *v);
 void diff_print_json(const struct diff_view *v);
 void diff_print_sarif(const struct diff_view *v); /* SARIF 2.1.0 */
 
-/* The verb, behind its name. */
-int policy_diff_verb(int argc, char **argv);
-
 #endif

@@ -1,5 +1,6 @@
 """agentctl policy: what it prints, its exit codes, and what it says to the broker (which this file
 imitates). No sandbox, no root."""
+import glob
 import hashlib
 import json
 import os
@@ -338,3 +339,40 @@ def test_diff_for_machines():
         r = p.policy("diff", "--format", "markdown", "old.yaml", "new.yaml")
         assert "`file r ws:/a'\\|<b>`" in r.stdout, r.stdout
         assert r.stdout.startswith("<!-- agentd policy diff -->"), r.stdout
+
+
+# ---- lint ---------------------------------------------------------------------------------------
+
+def test_lint_names_what_does_nothing():
+    """policy lint: 5 for what can match nothing, 0 with warnings, 5 for these with --strict; 4, 2"""
+    with Place() as p:
+        p.write("project/error.yaml", "policy: 1\nnet: {allow: ['-a.example:443']}\n")
+        r = p.policy("lint", "error.yaml")
+        assert r.returncode == 5 and "error.yaml:2: error L5: " in r.stdout, r
+        p.write("project/warn.yaml", "policy: 1\nunmatched: deny\nnet:\n"
+                "  allow: ['a.b.example:443']\n  ask: ['**.example:443']\n"
+                "tests: [ask connect a.b.example:443]\n")
+        r = p.policy("lint", "warn.yaml")
+        assert r.returncode == 0 and "warn.yaml:4: warning L1: " in r.stdout, r
+        assert p.policy("lint", "--strict", "warn.yaml").returncode == 5
+        p.write("project/good.yaml", "policy: 1\nunmatched: deny\nnet: {ask: ['**.example:443']}\n"
+                "tests: [ask connect a.example:443]\n")
+        r = p.policy("lint", "--strict", "good.yaml")
+        assert (r.returncode, r.stdout) == (0, "good.yaml: nothing to say\n"), r
+        p.write("project/bad.yaml", "policy: 2\n")
+        assert p.policy("lint", "good.yaml", "bad.yaml").returncode == 4
+        assert p.policy("lint").returncode == 2 and p.policy("lint", "--frob").returncode == 2
+
+
+def test_the_examples_are_as_a_reviewer_would_want_them():
+    """examples/: their tests pass, lint finds no error in them, and none differs from itself"""
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    files = sorted(glob.glob(top + "/examples/*.yaml"))
+    assert len(files) >= 5, files
+    with Place() as p:
+        for verb in ("test", "lint"):
+            r = p.policy(verb, *files)
+            assert r.returncode == 0 and not r.stderr, (verb, r)
+        for f in files:
+            r = p.policy("diff", f, f)
+            assert r.returncode == 0 and "no change\n" in r.stdout, r
