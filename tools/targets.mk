@@ -4,7 +4,7 @@
 
 C_FILES := $(sort $(shell find supervisor agentd policy audit agentctl common tests bench \
              -name '*.[ch]' 2>/dev/null))
-SH_FILES := tools/deps tools/run-unit tools/fuzz tools/bench .ci/run $(wildcard bench/*/run)
+SH_FILES := examples/git-hooks/pre-commit tools/deps tools/run-unit tools/fuzz tools/bench .ci/run $(wildcard bench/*/run)
 PY_FILES := $(sort tools/check tools/demo tools/vm-try tests/run $(wildcard tests/lib/*.py tests/integration/*.py \
              tests/conformance/*.py tests/e2e/*.py))
 MANPAGES := $(sort $(wildcard docs/man/*.[158]))
@@ -161,7 +161,7 @@ install: all
 	@install -m 644 packaging/agentd.sysusers $(SYSUSERS)/agentd.conf
 	@for m in $(MANPAGES); do install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/}; done
 	@install -m 644 README.md SECURITY.md LICENSE $(wildcard docs/*.md) $(DOCDIR)/
-	@install -m 644 $(wildcard examples/*.yaml) $(DOCDIR)/examples/
+	@cp -R examples/. $(DOCDIR)/examples/
 	@echo 'installed below $(DESTDIR)$(PREFIX)'
 	@$(if $(DESTDIR),,if [ -d /run/systemd/system ]; then systemd-sysusers agentd.conf && systemctl daemon-reload && \
 	  echo 'now: sudo systemctl enable --now agentd'; \

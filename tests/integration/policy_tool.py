@@ -376,3 +376,28 @@ def test_the_examples_are_as_a_reviewer_would_want_them():
         for f in files:
             r = p.policy("diff", f, f)
             assert r.returncode == 0 and "no change\n" in r.stdout, r
+
+
+def test_the_pre_commit_hook_of_the_examples():
+    """examples/git-hooks/pre-commit: shows what a change means, stops what does not load"""
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with Place() as p:
+        git = ["git", "-C", p.project, "-c", "user.name=x", "-c", "user.email=x@example.com"]
+        env = {**os.environ, "PATH": BUILD + ":/usr/bin:/bin", "AGENTD_ROOT": p.root}
+
+        def commit(text, **more):
+            p.write("project/.agentd/policy.yaml", text)
+            subprocess.run(git + ["add", "."], check=True)
+            return subprocess.run(git + ["commit", "-qm", "x"], env={**env, **more}, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+        subprocess.run(git + ["init", "-q"], check=True)
+        shutil.copy(top + "/examples/git-hooks/pre-commit", p.project + "/.git/hooks/pre-commit")
+        r = commit(OLD)
+        assert r.returncode == 0 and "ok, 4 rules" in r.stdout, r
+        r = commit(OLD + "exept: 1\n")
+        assert r.returncode == 1 and "unknown key" in r.stdout, r
+        r = commit(NEW, AGENTD_STRICT="1")
+        assert r.returncode == 1 and "WIDER" in r.stdout, r
+        r = commit(NEW)
+        assert r.returncode == 0 and "WIDER" in r.stdout, r
