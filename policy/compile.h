@@ -29,7 +29,7 @@ void plan_shape(struct plan *p);
 /* Second round: what rules tell apart. */
 void plan_distinguish(struct plan *p, const struct policy *of);
 
-/* A rule and the words it stands for, its exceptions taken out; the mark is its effect. */
+/* A rule and the words it stands for, its exceptions taken out; the mark is its verdict. */
 struct compiled_rule {
 	const struct layer *layer;
 	const struct rule *rule;

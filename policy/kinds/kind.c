@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const struct kind *const kinds[] = {&kind_file, &kind_net};
+static const struct kind *const kinds[] = {&kind_exec, &kind_file, &kind_net};
 
 const struct kind *kind_at(size_t i)
 {

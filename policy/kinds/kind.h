@@ -63,7 +63,7 @@ const struct kind *kind_at(size_t i); /* NULL at the end of the table */
 
 /* The agent's own tools: not in the table, since their rules are read and decided by policy/rule.c. */
 extern const struct kind kind_tool;
-extern const struct kind kind_file, kind_net;
+extern const struct kind kind_exec, kind_file, kind_net;
 
 /* ---- what several kinds use ---- */
 
