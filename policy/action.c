@@ -658,8 +658,10 @@ static char program_class(const struct action_exec *x)
 {
 	struct span name = called(x);
 
-	if (x->invoked_writable || x->file_writable)
+	if (x->invoked_writable)
 		return EXEC_WRITABLE;
+	if (x->file_writable) /* a path that says less than it seems to */
+		return EXEC_RENAMED;
 	return same_text(name, base_name(x->invoked)) || same_text(name, base_name(x->file))
 		       ? EXEC_TRUSTED
 		       : EXEC_RENAMED;

@@ -4,8 +4,9 @@
  *
  * CLASS 't'  the program's file, and the path it was started by, stand where the agent cannot write,
  *            and argv[0] is the name of one of the two
- *       'w'  the agent could have written it
- *       'n'  trusted files, but argv[0] is another name: a program may listen to it
+ *       'w'  the agent could have put it there
+ *       'n'  a path that is not what it says: the agent cannot write there, but it leads to a file that
+ *            the agent can write, or argv[0] is another name, which a program may listen to
  *       'a'  an alias: PATH is a further name, of the file, of the path, or "?/NAME" from argv[0]
  * PATH       as the program was started: directories resolved, the last component as it was said
  * ACLASS 'f' begins with a dash · 'u' scheme:// · 'p' as a path, in the workspace · 'o' has a slash,
