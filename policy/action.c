@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "policy/arena.h"
 #include "policy/internal.h"
+#include "policy/kinds/exec.h"
 #include "policy/kinds/file.h"
 #include "policy/kinds/http.h"
 #include "policy/kinds/net.h"
@@ -636,6 +637,237 @@ int action_from_file(struct action **out, const struct action_places *places, ch
 	*out = &box->a;
 	return 0;
 }
+
+/* ---- starts of programs ---- */
+
+struct program_name {
+	struct span text;
+	char class;
+};
+
+static struct span base_name(struct span path)
+{
+	const char *slash = path.n ? memrchr(path.p, '/', path.n) : NULL;
+
+	return slash ? (struct span){slash + 1, path.n - (size_t)(slash + 1 - path.p)} : path;
+}
+
+static int same_text(struct span x, struct span y)
+{
+	return x.n == y.n && memcmp(x.p, y.p, x.n) == 0;
+}
+
+/* What argv[0] calls the program; the dash of a login shell is no part of it. */
+static struct span called(const struct action_exec *x)
+{
+	struct span name = base_name(x->argv[0]);
+
+	if (name.n > 1 && name.p[0] == '-')
+		name = (struct span){name.p + 1, name.n - 1};
+	return name;
+}
+
+static char program_class(const struct action_exec *x)
+{
+	struct span name = called(x);
+
+	if (x->invoked_writable)
+		return EXEC_WRITABLE;
+	if (x->file_writable) /* a path that says less than it seems to */
+		return EXEC_RENAMED;
+	return same_text(name, base_name(x->invoked)) || same_text(name, base_name(x->file))
+		       ? EXEC_TRUSTED
+		       : EXEC_RENAMED;
+}
+
+/* All names of one of the two paths; the first of `invoked` is the program's own. */
+static int path_names(struct mapper *m, struct span path, char class, struct program_name *out,
+	size_t *n, struct error *e)
+{
+	struct action_name names[NAMES_MAX];
+	struct action_value v = {.type = ACTION_STRING};
+	char *s = arena_alloc(m->arena, path.n + 2);
+	size_t len;
+
+	if (!s)
+		return error_set(e, 0, "out of memory");
+	len = append_components(s, 0, path.p, path.n, &v.path_unknown);
+	if (len != path.n || v.path_unknown)
+		return not_canonical(e, "a program's path that is not resolved");
+	if (names_of(m, &v, names, s, len, 0))
+		return error_set(e, 0, "out of memory");
+	for (size_t i = 0; i < v.names; i++)
+		out[(*n)++] = (struct program_name){
+			{names[i].text, names[i].len}, i == 0 ? class : EXEC_ALIAS};
+	return 0;
+}
+
+static int program_names(struct mapper *m, const struct action_exec *x, struct program_name *out,
+	size_t *n, struct error *e)
+{
+	struct span name = called(x);
+	char *alias;
+
+	*n = 0;
+	if (path_names(m, x->invoked, program_class(x), out, n, e))
+		return -1;
+	if (!same_text(x->file, x->invoked) && path_names(m, x->file, EXEC_ALIAS, out, n, e))
+		return -1;
+	if (name.n == 0 || same_text(name, base_name(x->invoked)) ||
+		same_text(name, base_name(x->file)))
+		return 0;
+	alias = arena_alloc(m->arena, name.n + 2);
+	if (!alias)
+		return error_set(e, 0, "out of memory");
+	memcpy(alias, "?/", 2);
+	memcpy(alias + 2, name.p, name.n);
+	out[(*n)++] = (struct program_name){{alias, name.n + 2}, EXEC_ALIAS};
+	return 0;
+}
+
+/* What an argument is as a path. scratch has room for the working directory and the argument. */
+static char argument_class(const struct mapper *m, struct span s, char *scratch)
+{
+	const struct root *home = &m->root[1];
+	char class = exec_text_class(s.p, s.n);
+	int unknown = 0, tilde;
+	size_t len = 0;
+
+	if (class)
+		return class;
+	tilde = s.p[0] == '~';
+	if (tilde && s.n > 1 && s.p[1] != '/')
+		return EXEC_UNKNOWN;
+	if (tilde) {
+		len = home->len;
+		memcpy(scratch, home->path, len);
+	} else if (s.p[0] != '/') {
+		len = m->cwd_len;
+		memcpy(scratch, m->cwd, len);
+	}
+	len = append_components(scratch, len, s.p + tilde, s.n - (size_t)tilde, &unknown);
+	if (unknown)
+		return EXEC_UNKNOWN;
+	if (root_of(m, scratch, len) == &m->root[0])
+		return EXEC_INSIDE;
+	return memchr(s.p, '/', s.n) || s.p[0] == '.' || tilde ? EXEC_OUTSIDE : EXEC_WORD;
+}
+
+static int check_exec(const struct action_exec *x, size_t *bytes, struct error *e)
+{
+	const struct span *paths[] = {&x->invoked, &x->file};
+
+	*bytes = 0;
+	for (size_t i = 0; i < 2; i++) {
+		if (paths[i]->n < 2 || paths[i]->n > ACTION_PATH_MAX || paths[i]->p[0] != '/' ||
+			!utf8_ok(paths[i]->p, paths[i]->n))
+			return not_canonical(
+				e, "a program's path that is not absolute, too long, or no UTF-8");
+	}
+	if (x->argc == 0)
+		return not_canonical(e, "a program without argv[0]");
+	if (x->argc > ACTION_EXEC_ARGS_MAX)
+		return not_canonical(e, "more than 65536 arguments");
+	for (size_t i = 0; i < x->argc; i++) {
+		if (x->argv[i].n > ACTION_BYTES_MAX - *bytes)
+			return not_canonical(e, "arguments of more than 2 MiB");
+		*bytes += x->argv[i].n + 2;
+		if (*bytes > ACTION_BYTES_MAX)
+			return not_canonical(e, "arguments of more than 2 MiB");
+		if (x->argv[i].n && !utf8_ok(x->argv[i].p, x->argv[i].n))
+			return not_canonical(e, "an argument with a NUL or invalid UTF-8");
+	}
+	return 0;
+}
+
+static int arguments_word(
+	const struct mapper *m, const struct action_exec *x, size_t bytes, struct word_builder *b)
+{
+	char *scratch = arena_alloc(
+		m->arena, bytes + (m->cwd_len > m->root[1].len ? m->cwd_len : m->root[1].len) + 2);
+
+	if (!scratch || word_begin(m->arena, b, bytes + 1))
+		return -1;
+	for (size_t i = 1; i < x->argc; i++) {
+		word_byte(b, (unsigned char)argument_class(m, x->argv[i], scratch));
+		word_field(b, x->argv[i].p, x->argv[i].n);
+	}
+	return 0;
+}
+
+static int exec_word(struct arena *a, const struct program_name *name,
+	const struct word_builder *arguments, struct word *out)
+{
+	struct word_builder b;
+
+	if (word_begin(a, &b, name->text.n + 2 + arguments->n))
+		return -1;
+	word_byte(&b, (unsigned char)name->class);
+	word_field(&b, name->text.p, name->text.n);
+	if (arguments->n)
+		memcpy(b.p + b.n, arguments->p, arguments->n);
+	*out = (struct word){b.p, b.n + arguments->n};
+	return 0;
+}
+
+static int exec_words(struct action_box *box, const struct action_places *places,
+	const struct action_exec *x, struct error *e)
+{
+	struct mapper m = {.arena = &box->arena};
+	struct program_name names[2 * NAMES_MAX + 1];
+	struct word_builder arguments;
+	size_t n, bytes;
+	struct word *w;
+
+	if (check_exec(x, &bytes, e) || mapper_init(&m, places, e) ||
+		program_names(&m, x, names, &n, e))
+		return -1;
+	w = arena_array(&box->arena, n, sizeof *w);
+	if (!w || arguments_word(&m, x, bytes, &arguments))
+		return error_set(e, 0, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		if (exec_word(&box->arena, &names[i], &arguments, &w[i]))
+			return error_set(e, 0, "out of memory");
+	}
+	box->a.words = n;
+	box->a.word = w;
+	return 0;
+}
+
+/* Unlike a file's, the aliases of a program do not follow from its first word, and a program may
+ * listen to the whole of argv[0]: an answer must not be used for another file or name. */
+static void exec_hash(struct action *a, const struct action_exec *x)
+{
+	crypto_hash_sha256_state h;
+
+	crypto_hash_sha256_init(&h);
+	hash_bytes(&h, "agentd action 1", 15);
+	hash_number(&h, a->kind);
+	hash_bytes(&h, (const char *)a->word[0].p, a->word[0].n);
+	hash_bytes(&h, x->file.p, x->file.n);
+	hash_bytes(&h, x->argv[0].p, x->argv[0].n);
+	crypto_hash_sha256_final(&h, a->digest);
+}
+
+int action_from_exec(struct action **out, const struct action_places *places,
+	const struct action_exec *exec, struct error *e)
+{
+	struct action_box *box = box_new(ACTION_EXEC, e);
+
+	*out = NULL;
+	if (!box)
+		return -1;
+	box->arena.max = 64u << 20; /* the arguments once more for each of up to nine names */
+	if (exec_words(box, places, exec, e)) {
+		action_free(&box->a);
+		return -1;
+	}
+	exec_hash(&box->a, exec);
+	*out = &box->a;
+	return 0;
+}
+
+/* ---- connections ---- */
 
 int action_from_net(struct action **out, const char *host, size_t n, uint16_t port, struct error *e)
 {

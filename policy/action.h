@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
+#include "common/io.h"
 
 /* What the automata of policy read: the fields of an action, see policy/kinds/kind.h. */
 struct word {
@@ -21,7 +22,7 @@ struct word {
 
 enum action_kind {
 	ACTION_TOOL = 1, /* a tool of the agent's own, asked by its hook */
-	ACTION_EXEC, /* this and what follows: no canonicaliser in this version */
+	ACTION_EXEC, /* a program, started with execve */
 	ACTION_FILE,
 	ACTION_NET,
 	ACTION_HTTP,
@@ -124,6 +125,24 @@ int action_from_tool(struct action **out, const struct action_places *places, co
  * absolute path that the kernel resolved it to. As above. */
 int action_from_file(struct action **out, const struct action_places *places, char op,
 	const char *path, size_t n, struct error *e);
+
+/* A start of a program, as the caller found it. Both paths are absolute and canonical: no links in
+ * directories, no `.`, `..`, `//`. */
+struct action_exec {
+	struct span invoked; /* as it was said: the last component may be a link */
+	struct span
+		file; /* what that is, all links resolved; a script: itself, not its interpreter */
+	int invoked_writable,
+		file_writable; /* the agent can write the file, or the directory it is in */
+	const struct span *argv; /* with argv[0] */
+	size_t argc;
+};
+
+#define ACTION_EXEC_ARGS_MAX 65536u
+
+/* Makes the action of starting a program. As above. places: cwd is that of the process. */
+int action_from_exec(struct action **out, const struct action_places *places,
+	const struct action_exec *exec, struct error *e);
 
 /* Makes the action of a connection to a host (a name or an address, as it was asked for) and port.
  * As above. */

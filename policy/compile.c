@@ -141,7 +141,7 @@ static enum dfa_status rule_words(struct plan *p, const struct rule *r, struct d
 {
 	const struct re *re = plan_rule(p, r);
 	enum dfa_status status =
-		re ? dfa_build(p->alphabet, re, (uint8_t)r->effect, out) : DFA_NO_MEMORY;
+		re ? dfa_build(p->alphabet, re, (uint8_t)rule_verdict(r), out) : DFA_NO_MEMORY;
 
 	for (size_t i = 0; !status && i < r->excepts; i++)
 		status = subtract(p, plan_except(p, r, i), out);
@@ -418,7 +418,7 @@ const struct rule *compiled_match(const struct compiled *c, const struct stack *
 	for (size_t i = 0; i < c->rules; i++) {
 		const struct compiled_rule *r = &c->rule[i];
 
-		if (r->layer != l || (best && best->effect >= r->rule->effect) ||
+		if (r->layer != l || (best && rule_verdict(best) >= rule_verdict(r->rule)) ||
 			rule_is_idle(s, l, r->rule))
 			continue;
 		if (compiled_run(c, r->words, asked))

@@ -34,7 +34,7 @@ void plan_distinguish(struct plan *p, const struct policy *of);
 const struct re *plan_rule(struct plan *p, const struct rule *r);
 const struct re *plan_except(struct plan *p, const struct rule *r, size_t i);
 
-/* A rule and the words it stands for, its exceptions taken out; the mark is its effect. */
+/* A rule and the words it stands for, its exceptions taken out; the mark is its verdict. */
 struct compiled_rule {
 	const struct layer *layer;
 	const struct rule *rule;

@@ -35,7 +35,7 @@ static const struct rule *layer_rule(
 
 static void decided(struct decision *out, const struct layer *l, const struct rule *r)
 {
-	*out = (struct decision){.verdict = r->effect,
+	*out = (struct decision){.verdict = rule_verdict(r),
 		.rule = r->match.text,
 		.file = l->file,
 		.line = r->line,
@@ -139,7 +139,7 @@ static void decide_aliases(const struct policy *p, const struct stack *s, const 
 
 		alias.word = &a->word[i];
 		r = compiled_match(&p->compiled[a->kind], s, l, &alias);
-		if (r && r->effect > out->verdict && r->effect != VERDICT_ALLOW)
+		if (r && rule_verdict(r) > out->verdict && rule_verdict(r) != VERDICT_ALLOW)
 			decided(out, l, r);
 	}
 }
@@ -231,7 +231,8 @@ int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_ru
 		.why = r->why,
 		.line = r->line,
 		.idle = rule_is_idle(&p->stack, l, r),
-		.excepts = r->excepts};
+		.excepts = r->excepts,
+		.pins = r->pins};
 	return 0;
 }
 
@@ -248,4 +249,11 @@ const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_
 	if (i >= p->layers || j >= p->layer[i]->rules || k >= p->layer[i]->rule[j].excepts)
 		return NULL;
 	return p->layer[i]->rule[j].except[k].text;
+}
+
+const char *policy_rule_pin(const struct policy *p, size_t i, size_t j, size_t k)
+{
+	if (i >= p->layers || j >= p->layer[i]->rules || k >= p->layer[i]->rule[j].pins)
+		return NULL;
+	return p->layer[i]->rule[j].pin[k];
 }

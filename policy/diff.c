@@ -258,7 +258,9 @@ static void list_causes(struct comparison *c, struct diff_change *change, int de
 		for (size_t i = 0; i < of->rules; i++) {
 			struct diff_rule *r = diff_rule_of(c->diff, &of->rule[i], added);
 
-			if (!r || (decisive && r->effect != (added ? change->now : change->was)) ||
+			if (!r ||
+				(decisive && rule_verdict(of->rule[i].rule) !=
+						     (added ? change->now : change->was)) ||
 				!touches(c, &of->rule[i], mark))
 				continue;
 			r->matters = 1;

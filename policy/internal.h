@@ -33,9 +33,19 @@ struct rule {
 	struct match match;
 	size_t excepts;
 	struct match *except;
+	size_t pins; /* canonical paths of files that the rule holds for as they are */
+	const char **pin;
 	const char *why; /* NULL: none */
 	unsigned line;
 };
+
+/* What a rule decides where it matches. An allow rule with pinned files is an ask rule: nothing in
+ * this version knows whether the files are still those that a human saw. What it stands for stays
+ * approximated as an allow rule's. */
+static inline enum verdict rule_verdict(const struct rule *r)
+{
+	return r->pins ? VERDICT_ASK : r->effect;
+}
 
 /* A rule's kind and what that kind keeps of a match. */
 static inline const struct kind *rule_kind(const struct rule *r)

@@ -133,7 +133,7 @@ static const struct compiled_rule *cover_of(struct lint *l, size_t i)
 		struct dfa *left = NULL;
 		int covers;
 
-		if (k == i || o->rule->effect < r->rule->effect ||
+		if (k == i || rule_verdict(o->rule) < rule_verdict(r->rule) ||
 			dfa_product(r->words, o->words, not_covered, NULL, &left))
 			continue;
 		covers = !marked(left, 1);
@@ -179,7 +179,7 @@ static int look_at_say(struct lint *l, size_t i)
 		status = say_of(l, i, &say);
 	if (status)
 		result = failed(l, status);
-	else if (!marked(real, (uint8_t)r->rule->effect))
+	else if (!marked(real, (uint8_t)rule_verdict(r->rule)))
 		result = add(l, "L5", LINT_ERROR, r->layer, r->rule->line,
 			"%s `%s` matches no action that there can be. Look at its spelling: %s",
 			verdict_name(r->rule->effect), r->rule->match.text, l->kind->hint);

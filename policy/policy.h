@@ -109,6 +109,7 @@ struct policy_rule {
 	unsigned line;
 	int idle; /* a built-in allow rule that gives way, see above */
 	size_t excepts;
+	size_t pins; /* not 0: an allow rule that counts as ask, see docs/policy.md `pinned` */
 };
 
 /* Rule j of layer i, deny before ask before allow, then by line. 0, or -1 when there is none. */
@@ -117,6 +118,8 @@ int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_ru
 const char *policy_section(size_t i, const char **mechanism);
 /* Exception k of that rule as written, or NULL. */
 const char *policy_rule_except(const struct policy *p, size_t i, size_t j, size_t k);
+/* Its pinned file k, or NULL. */
+const char *policy_rule_pin(const struct policy *p, size_t i, size_t j, size_t k);
 
 /* ---- decisions ---- */
 

@@ -64,7 +64,7 @@ static int word(const char *s, size_t n, size_t *i, const char *w)
 
 static int test_words(const char *s, size_t n, size_t *i, struct test *out, struct pattern_fault *f)
 {
-	static const char *const later[] = {"exec", "package", "secret", "dns"};
+	static const char *const later[] = {"package", "secret", "dns"};
 	size_t k;
 
 	if (word(s, n, i, "allow"))

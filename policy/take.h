@@ -13,7 +13,7 @@ take_value take_root, take_mode, take_mounts, take_identity;
 take_value take_processes, take_memory, take_cpu, take_open_files, take_wall;
 take_value take_limit_max, take_limit_best_effort;
 take_value take_env_pass, take_env_set;
-take_value take_rules, take_rule_text, take_rule_except, take_rule_why;
+take_value take_rules, take_rule_text, take_rule_except, take_rule_pinned, take_rule_why;
 take_value take_who, take_timeout, take_on_timeout, take_longest;
 take_value take_on_lost, take_on_lost_after, take_durability, take_tests;
 

@@ -51,6 +51,46 @@ int take_rule_except(struct loader *l, const struct yaml_value *v)
 	return 0;
 }
 
+/* Whole paths, no patterns: what is pinned is compared byte by byte. */
+static int take_pin(struct loader *l, const struct yaml_value *v, const char **out)
+{
+	struct pattern_fault f;
+
+	if (!path_is_canonical(v->text, v->len, &f))
+		return reject_fault(l, v, &f);
+	if (strpbrk(v->text, "*?[]{}"))
+		return reject_value(
+			l, v, "a pattern where one file must stand. Name each pinned file");
+	*out = arena_copy(l->arena, v->text, v->len);
+	return *out ? 0 : policy_no_memory(l->e, l->doc->name);
+}
+
+int take_rule_pinned(struct loader *l, const struct yaml_value *v)
+{
+	const struct yaml_value *item;
+	struct rule *r = l->rule;
+
+	if (l->kind != &kind_exec || r->effect != VERDICT_ALLOW)
+		return reject_value(l, v->key,
+			"files pinned to a rule that is no allow rule of exec. Delete it; the "
+			"other "
+			"rules hold whatever is in the files");
+	if (take_list(l, v))
+		return -1;
+	if (v->count == 0 || v->count > 64)
+		return reject_value(
+			l, v, "no files. Write a list of 1 to 64 paths, like [ws:/Makefile]");
+	r->pin = arena_array(l->arena, v->count, sizeof *r->pin);
+	if (!r->pin)
+		return policy_no_memory(l->e, l->doc->name);
+	for (item = v->first; item; item = item->next) {
+		if (take_pin(l, item, &r->pin[r->pins]))
+			return -1;
+		r->pins++;
+	}
+	return 0;
+}
+
 int take_rule_why(struct loader *l, const struct yaml_value *v)
 {
 	if (v->type != YAML_TEXT || v->len == 0 || v->len > 400)

@@ -60,7 +60,7 @@ static char *shown(const struct word *w, const struct kind *k, const struct shap
 	return strdup(text);
 }
 
-char *witness_find(const struct dfa *d, uint8_t mark, const struct kind *k,
+static char *find_in(const struct dfa *d, uint8_t mark, const struct kind *k,
 	const struct shape *shape, witness_confirm *confirm, void *ctx)
 {
 	uint8_t keep[256] = {0};
@@ -86,4 +86,32 @@ char *witness_find(const struct dfa *d, uint8_t mark, const struct kind *k,
 	}
 	dfa_free(left);
 	return found;
+}
+
+/* The part of d that the kind calls natural; NULL: it has none, or out of memory. */
+static struct dfa *natural_part(const struct dfa *d, const struct kind *k)
+{
+	struct dfa *natural = NULL, *part = NULL;
+	const struct re *r;
+	struct arena a;
+
+	if (!k->natural)
+		return NULL;
+	arena_init(&a, 1u << 20);
+	r = k->natural(&a);
+	if (r && !dfa_build(d->alphabet, r, 1, &natural))
+		dfa_product(d, natural, dfa_keep, NULL, &part);
+	dfa_free(natural);
+	arena_free(&a);
+	return part;
+}
+
+char *witness_find(const struct dfa *d, uint8_t mark, const struct kind *k,
+	const struct shape *shape, witness_confirm *confirm, void *ctx)
+{
+	struct dfa *part = natural_part(d, k);
+	char *found = part ? find_in(part, mark, k, shape, confirm, ctx) : NULL;
+
+	dfa_free(part);
+	return found ? found : find_in(d, mark, k, shape, confirm, ctx);
 }

@@ -251,7 +251,7 @@ static void print_allowed(const struct policy *p)
 			continue;
 		printf("It allows without asking:%s\n", l.allow ? "" : " nothing");
 		for (j = 0; policy_rule_get(p, i, j, &r) == 0; j++) {
-			if (r.effect != VERDICT_ALLOW)
+			if (r.effect != VERDICT_ALLOW || r.pins) /* pinned: counts as ask */
 				continue;
 			printf("  ");
 			policy_print(r.text);

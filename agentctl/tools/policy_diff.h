@@ -10,7 +10,8 @@
 
 /* What the certificate speaks of. */
 #define DIFF_KINDS                                                                              \
-	"tool calls with path arguments in canonical form, files, connections, HTTP requests, " \
+	"programs, tool calls with path arguments in canonical form, files, connections, HTTP " \
+	"requests, "                                                                            \
 	"MCP calls, settings"
 
 struct diff_view {

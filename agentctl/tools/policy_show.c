@@ -46,6 +46,15 @@ static void show_exceptions(const struct policy *p, size_t i, size_t j, size_t n
 	}
 }
 
+static void show_pins(const struct policy *p, size_t i, size_t j, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		printf("    #   counts as ask: pinned ");
+		policy_print(policy_rule_pin(p, i, j, k));
+		printf("\n");
+	}
+}
+
 static void show_rule(const struct policy *p, size_t i, size_t j, const struct policy_rule *r)
 {
 	struct policy_layer l;
@@ -62,6 +71,7 @@ static void show_rule(const struct policy *p, size_t i, size_t j, const struct p
 	}
 	printf("\n");
 	show_exceptions(p, i, j, r->excepts);
+	show_pins(p, i, j, r->pins);
 }
 
 static size_t count_rules(const struct policy *p, const char *section)

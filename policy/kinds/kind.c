@@ -5,7 +5,8 @@
 
 #include "common/cleanup.h"
 
-static const struct kind *const kinds[] = {&kind_file, &kind_net, &kind_http, &kind_mcp};
+static const struct kind *const kinds[] = {
+	&kind_exec, &kind_file, &kind_net, &kind_http, &kind_mcp};
 
 const struct kind *kind_at(size_t i)
 {

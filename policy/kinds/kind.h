@@ -62,6 +62,9 @@ struct kind {
 	 * walks an automaton through the word that it has in a shape. */
 	int (*make)(const char *text, size_t n, struct action **out, struct pattern_fault *f);
 	uint8_t (*run)(const struct dfa *d, const struct shape *shape, const struct action *a);
+	/* The words that an example is first looked for in; NULL: all are as good. NULL: out of
+	 * memory. */
+	const struct re *(*natural)(struct arena *a);
 	/* Shows a first word so that read gives it back. 0, or -1: the word is not canonical, or cap
 	 * is too small. */
 	int (*show)(const struct word *word, const struct shape *shape, char *out, size_t cap);
@@ -73,7 +76,7 @@ const struct kind *kind_at(size_t i); /* NULL at the end of the table */
 
 /* The agent's own tools: not in the table, since their rules are read and decided by policy/rule.c. */
 extern const struct kind kind_tool;
-extern const struct kind kind_file, kind_net, kind_http, kind_mcp;
+extern const struct kind kind_exec, kind_file, kind_net, kind_http, kind_mcp;
 
 /* ---- what several kinds use ---- */
 

@@ -344,7 +344,7 @@ def test_diff_for_machines():
 # ---- lint ---------------------------------------------------------------------------------------
 
 def test_lint_names_what_does_nothing():
-    """policy lint: 5 for what can match nothing, 0 with warnings, 5 for these with --strict; 4, 2"""
+    """policy lint: 5 when a rule can match nothing, 0 with warnings, 5 for these with --strict"""
     with Place() as p:
         p.write("project/error.yaml", "policy: 1\nnet: {allow: ['-a.example:443']}\n")
         r = p.policy("lint", "error.yaml")
