@@ -7,12 +7,14 @@
 #include "policy/text.h"
 
 #define PLAN_MEMORY_MAX ((size_t)128 << 20)
+#define BLAME_WORK      UINT64_C(150000000) /* to find out which rules explode */
 
-void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet)
+void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet, uint64_t *work)
 {
 	*p = (struct plan){.kind = k, .alphabet = alphabet};
 	arena_init(&p->arena, PLAN_MEMORY_MAX);
 	alphabet_init(alphabet);
+	alphabet->work = work;
 }
 
 void plan_free(struct plan *p)
@@ -191,9 +193,12 @@ static enum dfa_status compile_rules(
 static void name_culprits(const struct compiled *c, const size_t *of, struct dfa_range left,
 	struct dfa_range right, struct compile_fault *fault)
 {
+	const struct alphabet *a = c->rule[of[left.first]].words->alphabet;
 	uint32_t most = 0;
 	size_t tries = 0;
 
+	if (a->work)
+		*a->work = BLAME_WORK;
 	for (size_t i = left.first; i < left.end; i++) {
 		for (size_t j = right.first; j < right.end && tries < 64; j++, tries++) {
 			struct dfa *d = NULL;
@@ -360,10 +365,12 @@ static int too_large(const struct kind *k, const struct compile_fault *f, struct
 	text_show(right, sizeof right, y->match.text, strlen(y->match.text));
 	if (x == y)
 		return policy_fail(e, f->left->layer->file, x->line, 1,
-			"a rule that takes too much memory (%s). Write fewer ** and ? in it.",
+			"a rule that takes too much time or memory (%s). Write fewer ** and ? in "
+			"it.",
 			left);
 	return policy_fail(e, f->left->layer->file, x->line, 1,
-		"two rules that together take too much memory (%s, and %s in %s line %u). Write "
+		"two rules that together take too much time or memory (%s, and %s in %s line %u). "
+		"Write "
 		"fewer ** and ? in one of them.",
 		left, right, f->right->layer->file, y->line);
 }
@@ -376,7 +383,7 @@ static int compile_kind(struct policy *p, const struct kind *k, struct policy_er
 	struct plan *plan = malloc(sizeof *plan);
 
 	if (alphabet && plan) {
-		plan_init(plan, k, alphabet);
+		plan_init(plan, k, alphabet, p->work);
 		plan_mention(plan, p);
 		plan_shape(plan);
 		plan_distinguish(plan, p);

@@ -20,7 +20,8 @@ struct plan {
 	int no_memory;
 };
 
-void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet);
+/* work: see struct alphabet. */
+void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet, uint64_t *work);
 void plan_free(struct plan *p);
 /* First round: which pointers the rules of a policy's layers mention. */
 void plan_mention(struct plan *p, const struct policy *of);

@@ -155,7 +155,7 @@ static int comparison_build(struct comparison *c)
 {
 	enum dfa_status status;
 
-	plan_init(&c->plan, c->kind, &c->alphabet);
+	plan_init(&c->plan, c->kind, &c->alphabet, NULL);
 	plan_mention(&c->plan, c->old.policy);
 	plan_mention(&c->plan, c->new.policy);
 	plan_shape(&c->plan);

@@ -155,6 +155,7 @@ struct policy {
 	struct layer **layer; /* sorted by origin, then name */
 	struct stack stack; /* the active ones */
 	struct compiled *compiled; /* [ACTION_KINDS]: the rules as automata */
+	uint64_t *work; /* what loading may still cost, see struct alphabet; no limit afterwards */
 	enum verdict unmatched; /* of the active layers */
 	size_t sets;
 	const struct env_set **set; /* of the active layers, sorted by name */

@@ -309,7 +309,7 @@ static int kind_prepare(struct lint *l)
 	struct compile_fault fault;
 	enum dfa_status status;
 
-	plan_init(&l->plan, l->kind, &l->alphabet);
+	plan_init(&l->plan, l->kind, &l->alphabet, NULL);
 	plan_mention(&l->plan, l->policy);
 	plan_shape(&l->plan);
 	plan_distinguish(&l->plan, l->policy);

@@ -8,6 +8,9 @@
 #include "policy/never.h"
 #include "policy/text.h"
 
+/* Steps that all automata of one load may take together, some nanoseconds each: the broker loads for
+ * everybody in one thread. */
+#define LOAD_WORK         UINT64_C(1500000000)
 #define POLICY_MEMORY_MAX ((size_t)192 << 20)
 
 static const struct policy_facts no_facts = {.ci = -1};
@@ -285,8 +288,10 @@ static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 
 	p->layer = arena_array(&p->arena, n + 1, sizeof(struct layer *));
 	p->compiled = arena_array(&p->arena, ACTION_KINDS, sizeof *p->compiled);
-	if (!p->layer || !p->compiled)
+	p->work = arena_alloc(&p->arena, sizeof *p->work);
+	if (!p->layer || !p->compiled || !p->work)
 		return policy_no_memory(e, "");
+	*p->work = LOAD_WORK;
 	if (add_layer(p, policy_builtin(), facts, e))
 		return -1;
 	for (i = 0; i < n; i++) {
@@ -308,6 +313,7 @@ static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 	if (compose_sets(p, e))
 		return -1;
 	stack_digest(p, facts);
+	*p->work = UINT64_MAX;
 	return 0;
 }
 

@@ -233,7 +233,7 @@ static enum dfa_status prove_kind(struct proof *x)
 {
 	enum dfa_status s;
 
-	plan_init(&x->plan, x->kind, &x->alphabet);
+	plan_init(&x->plan, x->kind, &x->alphabet, x->policy->work);
 	s = build(x);
 	for (size_t i = 0; !s && !x->out->broken && atlas_at(i); i++) {
 		if (x->part[i].matches)

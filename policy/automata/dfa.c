@@ -14,6 +14,19 @@
 
 /* ---- alphabet ---- */
 
+/* Takes steps off the budget. 0, or -1: it is used up. */
+static int spend(const struct alphabet *a, uint64_t steps)
+{
+	if (!a->work)
+		return 0;
+	if (*a->work < steps) {
+		*a->work = 0;
+		return -1;
+	}
+	*a->work -= steps;
+	return 0;
+}
+
 void alphabet_init(struct alphabet *a)
 {
 	memset(a, 0, sizeof *a);
@@ -24,6 +37,8 @@ static void split(struct alphabet *a, const struct byteset *s)
 {
 	unsigned in[256] = {0}, size[256] = {0}, renamed[256] = {0};
 
+	if (spend(a, 800)) /* the construction will say so */
+		return;
 	for (unsigned b = 0; b < 256; b++) {
 		size[a->of[b]]++;
 		in[a->of[b]] += (unsigned)byteset_has(s, b);
@@ -440,6 +455,8 @@ static enum dfa_status minimise(const struct rows *r, struct dfa **out)
 	struct partition p = {.n = r->states};
 	enum dfa_status status = DFA_NO_MEMORY;
 
+	if (spend(r->alphabet, 12 * (uint64_t)r->states * r->alphabet->classes))
+		return DFA_TOO_LARGE;
 	partition_columns(&p, r);
 	if (partition_alloc(&p) == 0) {
 		partition_invert(&p, r);
@@ -823,6 +840,8 @@ static enum dfa_status subset_all(struct subset *b, uint32_t start)
 	status = subset_number( // NOLINT(clang-analyzer-unix.Malloc)
 		b, b->closure + start * b->words, &id);
 	for (uint32_t i = 0; !status && i < b->rows.states; i++) {
+		if (spend(b->alphabet, 4 * (uint64_t)k * b->words + 20 * b->words))
+			return DFA_TOO_LARGE;
 		subset_step(b, i);
 		for (unsigned c = 0; !status && c < k; c++) {
 			status = subset_number(b, b->row + c * b->words, &id);
@@ -1046,6 +1065,8 @@ static enum dfa_status product_all(struct product *p)
 		return DFA_NO_MEMORY;
 	status = product_number(p, 0, 0, &id);
 	for (uint32_t i = 0; !status && i < p->rows.states; i++) {
+		if (spend(p->x->alphabet, 6 * (uint64_t)k))
+			return DFA_TOO_LARGE;
 		uint32_t x = (uint32_t)(p->key[i] >> 32), y = (uint32_t)p->key[i] >> 2;
 		unsigned fixed = p->key[i] & 3;
 

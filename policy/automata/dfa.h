@@ -13,6 +13,8 @@
 
 /* Bytes that no expression tells apart are one class. */
 struct alphabet {
+	uint64_t *work; /* steps that constructions may still take, NULL: any number. With none left
+			   they end with DFA_TOO_LARGE. A step is about a nanosecond */
 	unsigned classes;
 	unsigned char of[256]; /* class of a byte */
 };
