@@ -41,7 +41,7 @@ GIVE_BACK := [ -z "$$SUDO_UID" ] || chown -R "$$SUDO_UID:$$SUDO_GID" $(B)
 # when a makefile is read.
 check:
 	@tools/deps build test
-	@MAKE='$(MAKE)' B='$(B)' tools/check format-check lint unit integration conformance e2e; code=$$?; $(GIVE_BACK); exit $$code
+	@AGENTD_CHECK=1 MAKE='$(MAKE)' B='$(B)' tools/check format-check lint unit integration conformance e2e; code=$$?; $(GIVE_BACK); exit $$code
 
 unit: $(UNIT_BINS)
 	@tools/run-unit $(UNIT_BINS)
