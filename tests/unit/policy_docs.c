@@ -176,6 +176,8 @@ int main(void)
 	Suite *s = suite_create("policy_docs");
 	TCase *t = tcase_create("documentation and examples");
 
+	tcase_set_timeout(t, 30);
+
 	tcase_add_test(t, every_example_loads_and_has_tests);
 	tcase_add_test(t, each_example_applies_to_its_agent_only);
 	tcase_add_test(t, the_reference_names_every_key_of_the_loader);
