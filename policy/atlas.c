@@ -17,6 +17,7 @@
 
 #define FILES(text)          RULE(kind_file, text)
 #define FILES_BUT(text, but) RULE_BUT(kind_file, text, but)
+#define EXEC(text)           RULE(kind_exec, text)
 #define NET(text)            RULE(kind_net, text)
 #define HTTP(text)           RULE(kind_http, text)
 #define TOOLS(text)          RULE(kind_tool, text)
@@ -154,6 +155,56 @@ static const struct atlas_rule persistence[] = {
 	WRITE_TOOLS(SYSTEM_START_DIRS),
 };
 
+/* ---- programs ---- */
+
+static const struct atlas_rule force_push[] = {
+	EXEC("git push ... flag(-f|--force|--force-with-lease|--mirror|--prune|-d|--delete) ..."),
+	EXEC("git push ... '+*' ..."),
+	EXEC("git push ... ':*' ..."),
+};
+
+static const struct atlas_rule history_rewrite[] = {
+	EXEC("git {rebase,filter-branch,filter-repo,replace,update-ref} ..."),
+	EXEC("git commit ... flag(--amend) ..."),
+	EXEC("git reset ... flag(--hard) ..."),
+	EXEC("git reflog {expire,delete} ..."),
+};
+
+static const struct atlas_rule package_publish[] = {
+	EXEC("{npm,pnpm,yarn,bun,cargo,poetry,uv,hatch} publish ..."),
+	EXEC("yarn npm publish ..."),
+	EXEC("{twine,docker,podman,helm,gem} {upload,push} ..."),
+};
+
+static const struct atlas_rule remote_shell[] = {
+	EXEC("{ssh,scp,sftp,rsync,mosh,telnet,nc,ncat,netcat,socat,autossh,dropbear,dbclient} ..."),
+};
+
+static const struct atlas_rule inline_code[] = {
+	EXEC("{sh,bash,dash,zsh,ksh,fish,ash} ... flag(-c|--command) ..."),
+	EXEC("{node,nodejs,bun} ... flag(-e|--eval|-p|--print) ..."),
+	EXEC("deno eval ..."),
+	EXEC("{python,python2*,python3*,pypy*} ... flag(-c) ..."),
+	EXEC("perl* ... flag(-e|-E) ..."),
+	EXEC("ruby* ... flag(-e) ..."),
+	EXEC("php* ... flag(-r|--run) ..."),
+};
+
+static const struct atlas_rule destructive_delete[] = {
+	EXEC("rm ... flag(-r|-R|--recursive) ..."),
+	EXEC("find ... {-delete,-exec,-execdir,-ok,-okdir} ..."),
+	EXEC("git clean ... flag(-f|--force) ..."),
+	EXEC("{shred,wipefs,mkfs*,dd,blkdiscard} ..."),
+};
+
+static const struct atlas_rule infra_destroy[] = {
+	EXEC("{terraform,tofu} {destroy,apply} ..."),
+	EXEC("pulumi {destroy,up} ..."),
+	EXEC("kubectl {delete,drain,cordon} ..."),
+	EXEC("helm {uninstall,delete} ..."),
+	EXEC("{docker,podman} {rm,rmi,system,volume,network} ..."),
+};
+
 static const struct atlas table[] = {
 	{"secrets-read", "read keys, tokens and passwords", ARRAY_LEN(secrets_read), secrets_read},
 	{"cloud-metadata",
@@ -164,6 +215,19 @@ static const struct atlas table[] = {
 		hook_write},
 	{"persistence", "write what is run at the next login, boot or time", ARRAY_LEN(persistence),
 		persistence},
+	{"force-push", "overwrite or delete what others have pushed", ARRAY_LEN(force_push),
+		force_push},
+	{"history-rewrite", "rewrite or throw away history of the repository",
+		ARRAY_LEN(history_rewrite), history_rewrite},
+	{"package-publish", "publish a package or an image", ARRAY_LEN(package_publish),
+		package_publish},
+	{"remote-shell", "open a way to another machine", ARRAY_LEN(remote_shell), remote_shell},
+	{"inline-code", "run code that is given on the command line", ARRAY_LEN(inline_code),
+		inline_code},
+	{"destructive-delete", "delete trees or devices", ARRAY_LEN(destructive_delete),
+		destructive_delete},
+	{"infra-destroy", "change or destroy running infrastructure", ARRAY_LEN(infra_destroy),
+		infra_destroy},
 };
 
 _Static_assert(ARRAY_LEN(table) <= ATLAS_MAX, "sets of names are bits");

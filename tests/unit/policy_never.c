@@ -173,6 +173,24 @@ START_TEST(the_reference_names_every_name_of_the_atlas)
 }
 END_TEST
 
+START_TEST(programs_have_names_in_the_atlas)
+{
+	holds("policy: 1\nexec:\n  allow: [git push origin main, npm ci, npm test, \"{ls,cat} "
+	      "...\"]\n"
+	      "tests:\n  - never allow atlas force-push history-rewrite package-publish "
+	      "remote-shell "
+	      "inline-code destructive-delete infra-destroy\n");
+	broken("policy: 1\nexec:\n  allow: [git push ...]\ntests: [never allow atlas force-push]\n",
+		"exec git push");
+	broken("policy: 1\nexec:\n  allow: [node ...]\ntests: [never allow atlas inline-code]\n",
+		"exec node");
+	holds("policy: 1\nexec:\n  allow:\n    - cmd: node ...\n      except: [node ... "
+	      "flag(-e|--eval|-p|--print) ...]\ntests: [never allow atlas inline-code]\n");
+	broken("policy: 1\nexec:\n  allow: [\"* ...\"]\ntests: [never allow atlas infra-destroy]\n",
+		"exec ");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("policy_never");
@@ -188,6 +206,7 @@ int main(void)
 	tcase_add_test(t, every_rule_of_the_atlas_can_be_read_and_matches_something);
 	tcase_add_test(t, allowing_any_one_thing_of_the_atlas_breaks_its_promise);
 	tcase_add_test(t, the_reference_names_every_name_of_the_atlas);
+	tcase_add_test(t, programs_have_names_in_the_atlas);
 	suite_add_tcase(s, t);
 	return rig_run(s);
 }
