@@ -329,24 +329,26 @@ static enum dfa_status subtract(
 
 /* One automaton for each rule; those that are made are in d also after a failure. */
 static enum dfa_status each_rule(struct arena *a, const struct alphabet *alphabet,
-	const struct atlas_part *of, const struct kind *k, const struct shape *shape,
-	struct dfa **d)
+	const struct atlas_part *of, const struct kind *k, enum side side,
+	const struct shape *shape, struct dfa **d)
 {
 	enum dfa_status s = DFA_OK;
 
 	for (size_t i = 0; !s && i < of->matches; i++) {
-		const struct re *r = rule_re(a, &of->match[i], k, UPPER, shape);
+		const struct re *r = rule_re(a, &of->match[i], k, side, shape);
 
 		s = r ? dfa_build(alphabet, r, 1, &d[i]) : DFA_NO_MEMORY;
 		if (!s && of->except[i].text)
-			s = subtract(alphabet, rule_re(a, &of->except[i], k, LOWER, shape), &d[i]);
+			s = subtract(alphabet,
+				rule_re(a, &of->except[i], k, side == UPPER ? LOWER : UPPER, shape),
+				&d[i]);
 	}
 	return s;
 }
 
 enum dfa_status atlas_words(struct arena *a, const struct alphabet *alphabet,
-	const struct atlas_part *of, const struct kind *k, const struct shape *shape,
-	struct dfa **out)
+	const struct atlas_part *of, const struct kind *k, enum side side,
+	const struct shape *shape, struct dfa **out)
 {
 	struct dfa **d = arena_array(a, of->matches, sizeof(struct dfa *));
 	struct dfa_range left, right;
@@ -354,7 +356,7 @@ enum dfa_status atlas_words(struct arena *a, const struct alphabet *alphabet,
 
 	if (!d)
 		return DFA_NO_MEMORY;
-	s = each_rule(a, alphabet, of, k, shape, d);
+	s = each_rule(a, alphabet, of, k, side, shape, d);
 	if (!s)
 		s = dfa_merge(d, of->matches, dfa_max, NULL, out, &left, &right);
 	for (size_t i = 0; i < of->matches; i++)

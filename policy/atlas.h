@@ -36,10 +36,10 @@ int atlas_read(struct arena *a, const struct atlas *of, const struct kind *k,
 	struct atlas_part *out, struct pattern_fault *f);
 void atlas_pointers(const struct atlas_part *of, const struct kind *k,
 	void (*add)(void *ctx, const char *pointer), void *ctx);
-/* The language, on the strict side. NULL: out of memory. */
+/* Its words: UPPER is what a promise is proved with, LOWER only what is surely meant. */
 enum dfa_status atlas_words(struct arena *a, const struct alphabet *alphabet,
-	const struct atlas_part *of, const struct kind *k, const struct shape *shape,
-	struct dfa **out);
+	const struct atlas_part *of, const struct kind *k, enum side side,
+	const struct shape *shape, struct dfa **out);
 /* Makes an alphabet distinguish it. 0, or -1: out of memory. */
 int atlas_distinguish(struct arena *a, struct alphabet *alphabet, const struct atlas_part *of,
 	const struct kind *k, const struct shape *shape);

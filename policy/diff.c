@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/atlas.h"
 #include "policy/automata/words.h"
 #include "policy/compile.h"
 #include "policy/witness.h"
@@ -23,6 +24,8 @@ struct comparison { /* of one kind */
 	struct plan plan;
 	struct alphabet alphabet;
 	struct side_of old, new;
+	int with_atlas; /* 1: the automata also tell apart what the atlas names */
+	struct atlas_part part[ATLAS_MAX];
 	struct dfa *primary;
 	struct dfa *pairs; /* mark: pair_mark, 0 where both decide alike */
 	struct error *e;
@@ -151,6 +154,28 @@ static int side_compile(struct comparison *c, struct side_of *s)
 	return status ? failed(c, status) : 0;
 }
 
+static int take_atlas(struct comparison *c)
+{
+	struct pattern_fault f;
+
+	for (size_t i = 0; c->with_atlas && atlas_at(i); i++) {
+		if (atlas_read(&c->plan.arena, atlas_at(i), c->kind, &c->part[i], &f))
+			return -1;
+		atlas_pointers(&c->part[i], c->kind, plan_pointer, &c->plan);
+	}
+	return 0;
+}
+
+static int distinguish_atlas(struct comparison *c)
+{
+	for (size_t i = 0; c->with_atlas && atlas_at(i); i++) {
+		if (atlas_distinguish(
+			    &c->plan.arena, &c->alphabet, &c->part[i], c->kind, &c->plan.shape))
+			return -1;
+	}
+	return 0;
+}
+
 static int comparison_build(struct comparison *c)
 {
 	enum dfa_status status;
@@ -158,10 +183,12 @@ static int comparison_build(struct comparison *c)
 	plan_init(&c->plan, c->kind, &c->alphabet, NULL);
 	plan_mention(&c->plan, c->old.policy);
 	plan_mention(&c->plan, c->new.policy);
+	if (take_atlas(c))
+		return failed(c, DFA_NO_MEMORY);
 	plan_shape(&c->plan);
 	plan_distinguish(&c->plan, c->old.policy);
 	plan_distinguish(&c->plan, c->new.policy);
-	if (c->plan.no_memory)
+	if (c->plan.no_memory || distinguish_atlas(c))
 		return failed(c, DFA_NO_MEMORY);
 	status = dfa_build(&c->alphabet, c->plan.primary, 1, &c->primary);
 	if (status)
@@ -217,16 +244,22 @@ static int confirmed(void *ctx, const char *action)
 	return same;
 }
 
-/* An example without its kind. */
+/* An example without its kind, out of the words of d; the caller frees it. NULL: there is none. */
+static char *example_of(struct comparison *c, const struct dfa *d, struct asked *q)
+{
+	char *found = witness_find(d, pair_mark(q->change->was, q->change->now), c->kind,
+		&c->plan.shape, confirmed, q);
+	char *example = found ? strdup(found + strlen(c->kind->name) + 1) : NULL;
+
+	free(found);
+	return example;
+}
+
 static void find_example(struct comparison *c, struct diff_change *change)
 {
 	struct asked q = {c, change};
-	char *found = witness_find(c->pairs, pair_mark(change->was, change->now), c->kind,
-		&c->plan.shape, confirmed, &q);
 
-	if (found)
-		change->example = strdup(found + strlen(c->kind->name) + 1);
-	free(found);
+	change->example = example_of(c, c->pairs, &q);
 }
 
 /* ---- causes ---- */
@@ -313,8 +346,87 @@ static int comparison_read(struct comparison *c)
 	return 0;
 }
 
+/* ---- what the atlas names ---- */
+
+static int promised(const struct policy *p, unsigned atlas)
+{
+	for (size_t i = 0; i < p->layers; i++) {
+		for (size_t k = 0; k < p->layer[i]->tests; k++) {
+			if (p->layer[i]->test[k].atlas >> atlas & 1)
+				return 1;
+		}
+	}
+	return 0;
+}
+
+static int add_danger(struct comparison *c, const struct dfa *common, unsigned i, enum verdict was,
+	enum verdict now)
+{
+	struct policy_diff *d = c->diff;
+	struct diff_danger *grown = reallocarray(d->danger, d->dangers + 1, sizeof *grown);
+	const struct diff_change change = {.was = was, .now = now};
+	struct asked q = {c, &change};
+
+	if (!grown)
+		return error_set(c->e, 0, "out of memory");
+	d->danger = grown;
+	grown[d->dangers++] = (struct diff_danger){.name = atlas_at(i)->name,
+		.meaning = atlas_at(i)->meaning,
+		.kind = c->kind->name,
+		.was = was,
+		.now = now,
+		.example = example_of(c, common, &q),
+		.promised = now == VERDICT_ALLOW && promised(c->old.policy, i)};
+	return 0;
+}
+
+/* What is allowed now counts on the strict side, as in a proof; what is only asked now when the name
+ * surely fits, since there a human still looks. */
+static int look_at_name(struct comparison *c, unsigned i, enum verdict now)
+{
+	struct dfa *named = NULL, *common = NULL;
+	enum dfa_status status = atlas_words(&c->plan.arena, &c->alphabet, &c->part[i], c->kind,
+		now == VERDICT_ALLOW ? UPPER : LOWER, &c->plan.shape, &named);
+	int result = 0;
+
+	if (!status)
+		status = dfa_product(c->pairs, named, dfa_keep, NULL, &common);
+	dfa_free(named);
+	if (status)
+		return failed(c, status);
+	for (enum verdict was = now + 1; !result && was <= VERDICT_DENY; was++) {
+		markset want = {{0}};
+
+		byteset_add(&want, pair_mark(was, now));
+		if (words_any(common, &want))
+			result = add_danger(c, common, i, was, now);
+	}
+	dfa_free(common);
+	return result;
+}
+
+static int comparison_dangers(struct comparison *c)
+{
+	for (unsigned i = 0; atlas_at(i); i++) {
+		if (c->part[i].matches &&
+			(look_at_name(c, i, VERDICT_ALLOW) || look_at_name(c, i, VERDICT_ASK)))
+			return -1;
+	}
+	return 0;
+}
+
+static int is_wider_in(const struct policy_diff *d, const struct kind *k)
+{
+	for (size_t i = 0; i < d->changes; i++) {
+		if (d->change[i].kind == k->name &&
+			diff_is_wider(d->change[i].was, d->change[i].now))
+			return 1;
+	}
+	return 0;
+}
+
 static int compare_kind(struct policy_diff *d, const struct policy *old, const struct policy *new,
-	const struct kind *k, struct error *e)
+	const struct kind *k, int with_atlas, struct error *e)
 {
 	struct comparison *c = calloc(1, sizeof *c);
 	int result;
@@ -326,7 +438,10 @@ static int compare_kind(struct policy_diff *d, const struct policy *old, const s
 	c->e = e;
 	c->old.policy = old;
 	c->new.policy = new;
-	result = comparison_build(c) || comparison_read(c) ? -1 : 0;
+	c->with_atlas = with_atlas;
+	result = comparison_build(c);
+	if (!result)
+		result = with_atlas ? comparison_dangers(c) : comparison_read(c);
 	comparison_free(c);
 	free(c);
 	return result;
@@ -671,14 +786,13 @@ static int by_weight(const void *a, const void *b)
 static int compare_all(
 	struct policy_diff *d, const struct policy *old, const struct policy *new, struct error *e)
 {
-	const struct kind *k;
+	const struct kind *k = &kind_tool;
 
 	if (collect_rules(d, old, new, 0) || collect_rules(d, new, old, 1))
 		return error_set(e, 0, "out of memory");
-	if (compare_kind(d, old, new, &kind_tool, e))
-		return -1;
-	for (size_t i = 0; (k = kind_at(i)) != NULL; i++) {
-		if (compare_kind(d, old, new, k, e))
+	for (size_t i = 0; k; k = kind_at(i++)) {
+		if (compare_kind(d, old, new, k, 0, e) ||
+			(is_wider_in(d, k) && compare_kind(d, old, new, k, 1, e)))
 			return -1;
 	}
 	if (d->changes)
@@ -710,6 +824,9 @@ void policy_diff_free(struct policy_diff *d)
 		return;
 	for (size_t i = 0; i < d->changes; i++)
 		free(d->change[i].example);
+	for (size_t i = 0; i < d->dangers; i++)
+		free(d->danger[i].example);
+	free(d->danger);
 	free(d->rule);
 	free(d->change);
 	free(d->setting);

@@ -36,11 +36,20 @@ struct diff_setting { /* anything that is not a rule */
 	int wider; /* 1 wider, -1 stricter, 0 neither */
 };
 
+struct diff_danger { /* something of the danger atlas that is let through and was not */
+	const char *name, *meaning; /* static */
+	const char *kind;
+	enum verdict was, now;
+	char *example; /* as that of a change */
+	int promised; /* 1: a test of the old policy says `never allow atlas NAME`, and it is allowed now */
+};
+
 struct policy_diff {
-	size_t rules, changes, settings;
+	size_t rules, changes, settings, dangers;
 	struct diff_rule *rule;
 	struct diff_change *change; /* the widest first */
 	struct diff_setting *setting;
+	struct diff_danger *danger;
 	int wider; /* 1: something is allowed or asked that was not */
 	char was_digest[65], now_digest[65]; /* of the stacks */
 };

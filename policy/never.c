@@ -214,7 +214,7 @@ static enum dfa_status check_name(struct proof *x, size_t i)
 	struct dfa *named = NULL, *common = NULL;
 	markset want = {{0}};
 	enum dfa_status s = atlas_words(
-		&x->plan.arena, &x->alphabet, &x->part[i], x->kind, &x->plan.shape, &named);
+		&x->plan.arena, &x->alphabet, &x->part[i], x->kind, UPPER, &x->plan.shape, &named);
 
 	if (!s)
 		s = dfa_product(x->allowed, named, dfa_and, NULL, &common);

@@ -203,6 +203,15 @@ static const struct {
 	{"sarif", diff_print_sarif},
 };
 
+static int exit_code(const struct policy_diff *d)
+{
+	for (size_t i = 0; i < d->dangers; i++) {
+		if (d->danger[i].promised)
+			return DIFF_EXIT_PROMISE;
+	}
+	return d->wider ? DIFF_EXIT_WIDER : TOOL_OK;
+}
+
 static int print_diff(const struct options *o, const struct policy_diff *d)
 {
 	const struct diff_view v = {d, o->old, o->new};
@@ -210,7 +219,7 @@ static int print_diff(const struct options *o, const struct policy_diff *d)
 	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
 		if (strcmp(formats[i].name, o->format) == 0) {
 			formats[i].print(&v);
-			return d->wider && !o->exit_zero ? DIFF_EXIT_WIDER : TOOL_OK;
+			return o->exit_zero ? TOOL_OK : exit_code(d);
 		}
 	}
 	return usage("there is no format %.30s: text, markdown, json, sarif", o->format);

@@ -6,7 +6,8 @@
 
 /* Exit codes, as for a check in CI: 0 the same or only stricter, 1 it could not be compared (also wrong
  * usage), 4 a policy does not load, 5 its tests fail, and: */
-#define DIFF_EXIT_WIDER 2 /* something is let through that was not */
+#define DIFF_EXIT_WIDER   2 /* something is let through that was not */
+#define DIFF_EXIT_PROMISE 3 /* and the old policy promised that it never would be */
 
 /* What the certificate speaks of. */
 #define DIFF_KINDS                                                                              \

@@ -42,10 +42,18 @@ static void print(json_t *o)
 	json_decref(o);
 }
 
+static json_t *danger_json(const struct diff_danger *x)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:b}", "name", x->name, "kind", x->kind, "was",
+		verdict_name(x->was), "now", verdict_name(x->now), "example", x->example,
+		"promised", x->promised);
+}
+
 void diff_print_json(const struct diff_view *v)
 {
 	const struct policy_diff *d = v->diff;
-	json_t *rules = json_array(), *changes = json_array(), *settings = json_array();
+	json_t *rules = json_array(), *changes = json_array(), *settings = json_array(),
+	       *dangers = json_array();
 
 	for (size_t i = 0; i < d->rules; i++)
 		json_array_append_new(rules, rule_json(&d->rule[i]));
@@ -53,9 +61,11 @@ void diff_print_json(const struct diff_view *v)
 		json_array_append_new(changes, change_json(&d->change[i]));
 	for (size_t i = 0; i < d->settings; i++)
 		json_array_append_new(settings, setting_json(&d->setting[i]));
-	print(json_pack("{s:b, s:s, s:s, s:o, s:o, s:o, s:s}", "wider", d->wider, "old_digest",
-		d->was_digest, "new_digest", d->now_digest, "changes", changes, "settings",
-		settings, "rules", rules, "checked", DIFF_KINDS));
+	for (size_t i = 0; i < d->dangers; i++)
+		json_array_append_new(dangers, danger_json(&d->danger[i]));
+	print(json_pack("{s:o, s:b, s:s, s:s, s:o, s:o, s:o, s:s}", "dangers", dangers, "wider",
+		d->wider, "old_digest", d->was_digest, "new_digest", d->now_digest, "changes",
+		changes, "settings", settings, "rules", rules, "checked", DIFF_KINDS));
 }
 
 /* ---- SARIF ---- */

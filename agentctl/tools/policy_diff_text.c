@@ -61,11 +61,25 @@ static void text_change(const struct policy_diff *d, const struct diff_change *c
 		printf("    because of `unmatched`, a ceiling, or a layer that came or went\n");
 }
 
+static void text_danger(const struct diff_danger *x)
+{
+	printf("DANGER    %s -> %s  %s: ", verdict_name(x->was), verdict_name(x->now), x->name);
+	if (x->example) {
+		printf("%s ", x->kind);
+		policy_print(x->example);
+	} else {
+		printf("%s", x->meaning);
+	}
+	printf("%s\n", x->promised ? " (a test promised `never`)" : "");
+}
+
 void diff_print_text(const struct diff_view *v)
 {
 	const struct policy_diff *d = v->diff;
 
 	printf("policy change: %s\n", headline(d));
+	for (size_t i = 0; i < d->dangers; i++)
+		text_danger(&d->danger[i]);
 	for (size_t i = 0; i < d->changes; i++)
 		text_change(d, &d->change[i]);
 	for (size_t i = 0; i < d->settings; i++) {
@@ -144,6 +158,16 @@ static void markdown_change(const struct policy_diff *d, const struct diff_chang
 	printf(" |\n");
 }
 
+static void markdown_danger(const struct diff_danger *x)
+{
+	char example[4200];
+
+	snprintf(example, sizeof example, "%s %s", x->kind, x->example ? x->example : x->meaning);
+	printf("| 🔴 **%s** | %s | **%s** | ", x->name, verdict_name(x->was), verdict_name(x->now));
+	cell(example);
+	printf(" | %s%s |\n", x->meaning, x->promised ? "; a test promised `never`" : "");
+}
+
 static void markdown_setting(const struct diff_setting *s)
 {
 	printf("| %s | ", s->wider > 0 ? "🔴 wider" : s->wider < 0 ? "🟢 stricter" : "⚪ other");
@@ -178,6 +202,8 @@ void diff_print_markdown(const struct diff_view *v)
 	if (d->changes || d->settings)
 		printf("| | was | now | example of what changes | because "
 		       "|\n|---|---|---|---|---|\n");
+	for (size_t i = 0; i < d->dangers; i++)
+		markdown_danger(&d->danger[i]);
 	for (size_t i = 0; i < d->changes; i++)
 		markdown_change(d, &d->change[i]);
 	for (size_t i = 0; i < d->settings; i++)

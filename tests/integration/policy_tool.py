@@ -283,6 +283,28 @@ def test_diff_says_what_is_wider_with_an_example_and_its_line():
         assert p.policy("diff", "--exit-zero", "old.yaml", "new.yaml").returncode == 0
 
 
+def test_diff_names_danger_and_a_broken_promise():
+    """policy diff: what the atlas names comes first; 3 when a `never` test of the old policy went"""
+    with Place() as p:
+        deny = "  deny: [git push ... flag(-f|--force|--mirror|-d|--delete) ...]\n"
+        base = "policy: 1\nunmatched: deny\nexec:\n  allow: [git push ...]\n"
+        never = "tests: [never allow atlas force-push]\n"
+        plus = "  ask: ['git push ... \"+*\" ...', 'git push ... \":*\" ...', " \
+            "'git push ... flag(--prune|--force-with-lease) ...']\n"
+        p.write("project/old.yaml", base + plus + deny)
+        p.write("project/promise.yaml", base + plus + deny + never)
+        p.write("project/new.yaml", base + plus)
+        r = p.policy("diff", "old.yaml", "new.yaml")
+        assert r.returncode == 2, r
+        assert r.stdout.splitlines()[1].startswith("DANGER    deny -> allow  force-push: exec git")
+        r = p.policy("diff", "promise.yaml", "new.yaml")
+        assert r.returncode == 3 and "promised `never`" in r.stdout, r
+        d = json.loads(p.policy("diff", "--format=json", "promise.yaml", "new.yaml").stdout)
+        assert {"force-push"} == {x["name"] for x in d["dangers"]}, d
+        r = p.policy("diff", "new.yaml", "promise.yaml")
+        assert r.returncode == 0 and "DANGER" not in r.stdout, r
+
+
 def test_diff_of_git_revisions_and_directories():
     """policy diff reads .agentd/policy.yaml of a git revision or a directory"""
     with Place() as p:
