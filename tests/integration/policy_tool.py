@@ -284,7 +284,7 @@ def test_diff_says_what_is_wider_with_an_example_and_its_line():
 
 
 def test_diff_names_danger_and_a_broken_promise():
-    """policy diff: what the atlas names comes first; 3 when a `never` test of the old policy went"""
+    """policy diff: the danger atlas comes first; 3 when the old policy promised `never`"""
     with Place() as p:
         deny = "  deny: [git push ... flag(-f|--force|--mirror|-d|--delete) ...]\n"
         base = "policy: 1\nunmatched: deny\nexec:\n  allow: [git push ...]\n"
