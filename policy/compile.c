@@ -264,7 +264,7 @@ static enum dfa_status merge_rules(const struct plan *p, const struct stack *s,
 	}
 	if (d && of)
 		status = n ? dfa_merge(d, n, dfa_max, NULL, out, &left, &right) : nothing(p, out);
-	if (status == DFA_TOO_LARGE)
+	if (status == DFA_TOO_LARGE && left.end > left.first)
 		name_culprits(c, of, left, right, fault);
 	free(d);
 	free(of);

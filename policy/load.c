@@ -281,6 +281,22 @@ static int check_rules(const struct policy *p, struct policy_error *e)
 	return 0;
 }
 
+static int refuse_ungated(const struct policy *p, struct policy_error *e)
+{
+	const char *section, *file;
+	unsigned line;
+
+	if (!policy_ungated(p, &section, &file, &line))
+		return 0;
+	return policy_fail(e, file, line, 1,
+		"`%s`: this version of agentd has no gate that enforces it, so a session that "
+		"relies "
+		"on it does not start. Take it out, or keep it in a layer whose `when` does not "
+		"hold "
+		"here.",
+		section);
+}
+
 static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 	const struct policy_facts *facts, struct policy_error *e)
 {
@@ -291,7 +307,7 @@ static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 	p->work = arena_alloc(&p->arena, sizeof *p->work);
 	if (!p->layer || !p->compiled || !p->work)
 		return policy_no_memory(e, "");
-	*p->work = LOAD_WORK;
+	*p->work = facts->session ? LOAD_WORK / 5 : LOAD_WORK;
 	if (add_layer(p, policy_builtin(), facts, e))
 		return -1;
 	for (i = 0; i < n; i++) {
@@ -304,6 +320,8 @@ static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 			stack_add(&p->stack, p->layer[i]);
 	}
 	p->unmatched = policy_unmatched(p);
+	if (facts->session && refuse_ungated(p, e))
+		return -1;
 	if (check_rules(p, e) || compile_policy(p, e))
 		return -1;
 	for (i = 0; i < p->layers; i++) {

@@ -45,6 +45,9 @@ struct policy_facts {
 	const char *agent, *user, *host, *branch;
 	int ci; /* 1, 0, -1 */
 	int any; /* 1: every `when` holds, whatever the other facts say: for comparing documents */
+	/* 1: a session is to start in a process that serves others, too. Sections without a gate are
+	 * refused before anything is compiled, and loading gets a fifth of the work. */
+	int session;
 };
 
 enum policy_failure {

@@ -161,7 +161,7 @@ install: all
 	@install -m 644 packaging/agentd.sysusers $(SYSUSERS)/agentd.conf
 	@for m in $(MANPAGES); do install -D -m 644 $$m $(MANDIR)/man$${m##*.}/$${m##*/}; done
 	@install -m 644 README.md SECURITY.md LICENSE $(wildcard docs/*.md) $(DOCDIR)/
-	@cp -R examples/. $(DOCDIR)/examples/
+	@cp -R examples/. $(DOCDIR)/examples/ && chmod -R u=rwX,go=rX $(DOCDIR)/examples
 	@echo 'installed below $(DESTDIR)$(PREFIX)'
 	@$(if $(DESTDIR),,if [ -d /run/systemd/system ]; then systemd-sysusers agentd.conf && systemctl daemon-reload && \
 	  echo 'now: sudo systemctl enable --now agentd'; \

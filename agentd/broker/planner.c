@@ -92,6 +92,7 @@ static void find_facts(struct launch_try *t)
 	struct utsname u;
 
 	t->facts.ci = t->r.ci;
+	t->facts.session = 1;
 	t->facts.agent = t->r.agent ? t->r.agent : "command";
 	t->facts.branch = t->r.branch;
 	if (login_of(t->b->cfg.passwd, t->peer.uid, t->user, sizeof t->user) == 0)
@@ -131,9 +132,7 @@ static int choose_name(struct launch_try *t, char name[NAME_CAP], struct error *
 static struct session *make_session(struct launch_try *t, struct error *e)
 {
 	struct session *s = calloc(1, sizeof *s);
-	const char *section, *file;
 	struct policy_error pe;
-	unsigned line;
 
 	if (!s) {
 		error_set(e, ENOMEM, "cannot start a session");
@@ -150,16 +149,6 @@ static struct session *make_session(struct launch_try *t, struct error *e)
 	s->policy = policies_get(t->l.docs, t->l.n, &t->facts, &pe);
 	if (!s->policy) {
 		error_set(e, 0, "%.760s", pe.text);
-		session_free(s);
-		return NULL;
-	}
-	if (policy_ungated(s->policy, &section, &file, &line)) {
-		error_set(e, 0,
-			"%.300s:%u: `%s`: this version of agentd has no gate that enforces it, so "
-			"a "
-			"session that relies on it does not start. Take it out, or keep it in a "
-			"layer whose `when` does not hold here",
-			file, line, section);
 		session_free(s);
 		return NULL;
 	}

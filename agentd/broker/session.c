@@ -202,6 +202,7 @@ static int load_policy(struct session *s, const struct head *h, struct reader *r
 	if (r->n)
 		return error_set(e, 0, "the session file is damaged");
 	r->facts.ci = h->ci;
+	r->facts.session = 1;
 	s->policy = policies_get(r->docs, r->ndocs, &r->facts, &pe);
 	if (!s->policy)
 		return error_set(e, 0, "%.700s", pe.text);

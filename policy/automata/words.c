@@ -202,23 +202,23 @@ static uint64_t times(uint64_t x, unsigned y)
 	return x != 0 && y > WORDS_MANY / x ? WORDS_MANY : x * y;
 }
 
-/* Depth is bounded by the states on a path without a cycle, at most DFA_STATES_MAX; a frame is
- * small. */
-static uint64_t count_from(struct counter *c, uint32_t s)
+#define COUNT_DEPTH_MAX 10000u /* frames of count_from; longer words count as many */
+
+static uint64_t count_from(struct counter *c, uint32_t s, uint32_t depth)
 {
 	unsigned k = c->d->alphabet->classes;
 	uint64_t sum = (uint64_t)byteset_has(c->want, c->d->mark[s]);
 
 	if (c->known[s])
 		return c->count[s];
-	if (c->on_path[s])
-		return WORDS_MANY; /* a cycle that leads to a wanted word */
+	if (c->on_path[s] || depth == COUNT_DEPTH_MAX)
+		return WORDS_MANY; /* a cycle that leads to a wanted word, or too long to follow */
 	c->on_path[s] = 1;
 	for (unsigned i = 0; i < k && sum != WORDS_MANY; i++) {
 		uint32_t to = c->d->next[(size_t)s * k + i];
 
 		if (c->alive[to])
-			sum = add_many(sum, times(count_from(c, to), c->size[i]));
+			sum = add_many(sum, times(count_from(c, to, depth + 1), c->size[i]));
 	}
 	c->on_path[s] = 0;
 	c->known[s] = 1;
@@ -252,51 +252,8 @@ uint64_t words_count(const struct dfa *d, const markset *want)
 
 	if (counter_alloc(&c) == 0) {
 		mark_alive(&c);
-		n = c.alive[0] ? count_from(&c, 0) : 0;
+		n = c.alive[0] ? count_from(&c, 0, 0) : 0;
 	}
 	counter_free(&c);
 	return n;
-}
-
-struct lister {
-	struct counter c;
-	unsigned char *word;
-	size_t left;
-	words_each *each;
-	void *ctx;
-};
-
-static int list_from(struct lister *l, uint32_t s, size_t depth)
-{
-	const struct dfa *d = l->c.d;
-	int stop = 0;
-
-	if (byteset_has(l->c.want, d->mark[s])) {
-		l->left--;
-		stop = l->each(l->ctx, l->word, depth);
-	}
-	for (unsigned b = 0; b < 256 && !stop && l->left; b++) {
-		uint32_t to = dfa_step(d, s, (unsigned char)b);
-
-		if (!l->c.alive[to] || depth == d->states)
-			continue;
-		l->word[depth] = (unsigned char)b;
-		stop = list_from(l, to, depth + 1);
-	}
-	return stop;
-}
-
-int words_list(const struct dfa *d, const markset *want, size_t max, words_each *each, void *ctx)
-{
-	struct lister l = {.c = {.d = d, .want = want}, .left = max, .each = each, .ctx = ctx};
-	int stop = -1;
-
-	l.word = malloc(d->states + 1);
-	if (counter_alloc(&l.c) == 0 && l.word) {
-		mark_alive(&l.c);
-		stop = l.c.alive[0] && max ? list_from(&l, 0, 0) : 0;
-	}
-	counter_free(&l.c);
-	free(l.word);
-	return stop;
 }

@@ -1,5 +1,5 @@
-/* Words of an automaton: the cheapest one that ends in a given mark (what a reader is shown), how
- * many there are, and a list of them when they are few. */
+/* Words of an automaton: the cheapest one that ends in a given mark (what a reader is shown), and how
+ * many there are. */
 #ifndef POLICY_AUTOMATA_WORDS_H
 #define POLICY_AUTOMATA_WORDS_H
 
@@ -20,11 +20,6 @@ int words_cheapest(
 
 /* The number of words whose mark is in `want`; WORDS_MANY when infinite or out of memory. */
 uint64_t words_count(const struct dfa *d, const markset *want);
-
-/* Calls each for up to max words whose mark is in `want`, in byte order, shortest paths not first.
- * Only for automata with finitely many such words. each returns 0 to go on. */
-typedef int words_each(void *ctx, const unsigned char *word, size_t n);
-int words_list(const struct dfa *d, const markset *want, size_t max, words_each *each, void *ctx);
 
 int words_any(const struct dfa *d, const markset *want); /* 1 when there is one */
 

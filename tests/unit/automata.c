@@ -318,20 +318,12 @@ START_TEST(the_cheapest_word_is_found)
 }
 END_TEST
 
-static int append(void *ctx, const unsigned char *word, size_t n)
-{
-	strncat(ctx, (const char *)word, n);
-	strcat(ctx, " ");
-	return 0;
-}
-
-START_TEST(words_are_counted_and_listed_when_they_are_few)
+START_TEST(words_are_counted)
 {
 	const struct re *r = re_cat(
 		&arena, re_range(&arena, 'a', 'c'), re_opt(&arena, re_text(&arena, "xy", 2)));
 	const struct re *many = re_star(&arena, re_text(&arena, "a", 1));
 	markset want = {{2}};
-	char all[64] = "";
 	struct alphabet a;
 	struct dfa *d;
 
@@ -339,8 +331,6 @@ START_TEST(words_are_counted_and_listed_when_they_are_few)
 	alphabet_add(&a, r);
 	d = built(&a, r, 1);
 	ck_assert_uint_eq(words_count(d, &want), 6);
-	ck_assert_int_eq(words_list(d, &want, 5, append, all), 0);
-	ck_assert_str_eq(all, "a axy b bxy c ");
 	dfa_free(d);
 	d = built(&a, many, 1);
 	ck_assert_uint_eq(words_count(d, &want), WORDS_MANY);
@@ -367,7 +357,7 @@ int main(void)
 	tcase_add_test(t, a_merge_of_many_is_the_merge_of_each_with_the_next_in_any_order);
 	tcase_add_test(t, what_explodes_is_refused_and_named);
 	tcase_add_test(t, the_cheapest_word_is_found);
-	tcase_add_test(t, words_are_counted_and_listed_when_they_are_few);
+	tcase_add_test(t, words_are_counted);
 	suite_add_tcase(s, t);
 	return rig_run(s);
 }

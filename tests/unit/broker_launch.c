@@ -1,4 +1,6 @@
 /* Launches: from a request to a plan that plan_check accepts, or a refusal with a cure. */
+#include <time.h>
+
 #include "agentd/broker/env.h"
 #include "agentd/broker/plans.h"
 #include "agentd/broker/trust.h"
@@ -439,6 +441,23 @@ START_TEST(a_policy_that_no_gate_enforces_is_refused_with_its_section)
 }
 END_TEST
 
+/* One thread serves everybody: a user's document that takes long to compile must not be compiled. */
+START_TEST(a_policy_that_explodes_does_not_hold_up_the_broker)
+{
+	static const char text[] = "policy: 1\nfiles:\n  deny: [\"r ws:/**a????????\", \"r "
+				   "ws:/**b????????\", \"r ws:/**c????????\"]\n  allow: [\"r "
+				   "ws:/**e????????\", \"r ws:/**f????????\"]\n";
+	struct request_writer w;
+	clock_t start = clock();
+
+	rig_request(&w, "web");
+	rig_put_doc(&w, DOC_USER, "/home/ann/.config/agentd/policy.yaml", text);
+	ck_assert_int_eq(rig_run_as(&w, ANN, 5), 0);
+	ck_assert_ptr_nonnull(strstr(rig.refused, "`files`"));
+	ck_assert(clock() - start < CLOCKS_PER_SEC / 4);
+}
+END_TEST
+
 START_TEST(an_agents_uid_starts_nothing)
 {
 	struct request_writer w;
@@ -568,6 +587,7 @@ int main(void)
 	tcase_add_test(t, an_administrators_file_that_cannot_be_used_stops_every_launch);
 	tcase_add_test(t, a_policy_that_does_not_load_is_refused_with_its_place);
 	tcase_add_test(t, a_policy_that_no_gate_enforces_is_refused_with_its_section);
+	tcase_add_test(t, a_policy_that_explodes_does_not_hold_up_the_broker);
 	tcase_add_test(t, an_agents_uid_starts_nothing);
 	tcase_add_test(t, garbage_is_no_request);
 	tcase_add_test(t, a_bad_request_is_refused_under_the_name_it_has);

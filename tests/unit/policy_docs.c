@@ -27,7 +27,8 @@ static void loads_with_tests(const char *path)
 	struct policy_doc doc = rig_doc(path, POLICY_REPO, text);
 	struct policy_layer l;
 	struct policy_error e;
-	struct policy *p = policy_load(&doc, 1, NULL, &e);
+	const struct policy_facts session = {.ci = -1, .session = 1}; /* as the broker loads it */
+	struct policy *p = policy_load(&doc, 1, &session, &e);
 
 	ck_assert_msg(p != NULL, "%s", e.text);
 	ck_assert_int_eq(policy_layer_get(p, 1, &l), 0);
