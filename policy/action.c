@@ -795,13 +795,14 @@ static int arguments_word(
 	return 0;
 }
 
-static int exec_word(struct arena *a, const struct program_name *name,
+static int exec_word(struct arena *a, const struct program_name *name, int pins_hold,
 	const struct word_builder *arguments, struct word *out)
 {
 	struct word_builder b;
 
-	if (word_begin(a, &b, name->text.n + 2 + arguments->n))
+	if (word_begin(a, &b, name->text.n + 3 + arguments->n))
 		return -1;
+	word_byte(&b, pins_hold ? EXEC_HELD : EXEC_CHANGED);
 	word_byte(&b, (unsigned char)name->class);
 	word_field(&b, name->text.p, name->text.n);
 	if (arguments->n)
@@ -826,7 +827,7 @@ static int exec_words(struct action_box *box, const struct action_places *places
 	if (!w || arguments_word(&m, x, bytes, &arguments))
 		return error_set(e, 0, "out of memory");
 	for (size_t i = 0; i < n; i++) {
-		if (exec_word(&box->arena, &names[i], &arguments, &w[i]))
+		if (exec_word(&box->arena, &names[i], x->pins_hold, &arguments, &w[i]))
 			return error_set(e, 0, "out of memory");
 	}
 	box->a.words = n;

@@ -136,6 +136,9 @@ struct action_exec {
 		file_writable; /* the agent can write the file, or the directory it is in */
 	const struct span *argv; /* with argv[0] */
 	size_t argc;
+	/* 1: every file that an allow rule of the policy pins (policy_rule_pin) is as a human last saw
+	 * it, and stays so until the program is started. Anything else, also "not looked at": 0. */
+	int pins_hold;
 };
 
 #define ACTION_EXEC_ARGS_MAX 65536u

@@ -115,6 +115,14 @@ static void distinguish_rule(struct plan *p, const struct rule *r)
 	distinguish(p, plan_rule(p, r));
 	for (size_t i = 0; i < r->excepts; i++)
 		distinguish(p, plan_except(p, r, i));
+	if (r->pins)
+		distinguish(p, p->kind->held(&p->arena));
+}
+
+void plan_distinguish_natural(struct plan *p)
+{
+	if (p->kind->natural)
+		distinguish(p, p->kind->natural(&p->arena));
 }
 
 void plan_distinguish(struct plan *p, const struct policy *of)
@@ -139,14 +147,39 @@ static enum dfa_status subtract(struct plan *p, const struct re *r, struct dfa *
 	return status;
 }
 
+static uint8_t unless_held(void *ctx, uint8_t verdict, uint8_t held)
+{
+	(void)ctx;
+	return verdict && !held ? VERDICT_ASK : verdict;
+}
+
+/* An allow rule whose files are pinned asks where they do not hold. */
+static enum dfa_status ask_unless_held(struct plan *p, struct dfa **rule)
+{
+	const struct re *re = p->kind->held(&p->arena);
+	struct dfa *held = NULL, *d = NULL;
+	enum dfa_status status = re ? dfa_build(p->alphabet, re, 1, &held) : DFA_NO_MEMORY;
+
+	if (!status)
+		status = dfa_product(*rule, held, unless_held, NULL, &d);
+	dfa_free(held);
+	if (!status) {
+		dfa_free(*rule);
+		*rule = d;
+	}
+	return status;
+}
+
 static enum dfa_status rule_words(struct plan *p, const struct rule *r, struct dfa **out)
 {
 	const struct re *re = plan_rule(p, r);
 	enum dfa_status status =
-		re ? dfa_build(p->alphabet, re, (uint8_t)rule_verdict(r), out) : DFA_NO_MEMORY;
+		re ? dfa_build(p->alphabet, re, (uint8_t)r->effect, out) : DFA_NO_MEMORY;
 
 	for (size_t i = 0; !status && i < r->excepts; i++)
 		status = subtract(p, plan_except(p, r, i), out);
+	if (!status && r->pins)
+		status = ask_unless_held(p, out);
 	return status;
 }
 
@@ -418,18 +451,23 @@ uint8_t compiled_run(const struct compiled *c, const struct dfa *d, const struct
 }
 
 const struct rule *compiled_match(const struct compiled *c, const struct stack *s,
-	const struct layer *l, const struct reading *asked)
+	const struct layer *l, const struct reading *asked, enum verdict *v)
 {
 	const struct rule *best = NULL;
 
+	*v = VERDICT_NONE;
 	for (size_t i = 0; i < c->rules; i++) {
 		const struct compiled_rule *r = &c->rule[i];
 
-		if (r->layer != l || (best && rule_verdict(best) >= rule_verdict(r->rule)) ||
-			rule_is_idle(s, l, r->rule))
+		enum verdict says;
+
+		if (r->layer != l || *v >= rule_verdict(r->rule) || rule_is_idle(s, l, r->rule))
 			continue;
-		if (compiled_run(c, r->words, asked))
+		says = (enum verdict)compiled_run(c, r->words, asked);
+		if (says > *v) {
+			*v = says;
 			best = r->rule;
+		}
 	}
 	return best;
 }

@@ -30,12 +30,14 @@ void plan_pointer(void *plan, const char *pointer); /* one more; it must outlive
 void plan_shape(struct plan *p);
 /* Second round: what rules tell apart. */
 void plan_distinguish(struct plan *p, const struct policy *of);
+/* And what examples are looked for in first, where there are to be any. */
+void plan_distinguish_natural(struct plan *p);
 
 /* The language of a rule without its exceptions, and of its i-th exception. NULL: out of memory. */
 const struct re *plan_rule(struct plan *p, const struct rule *r);
 const struct re *plan_except(struct plan *p, const struct rule *r, size_t i);
 
-/* A rule and the words it stands for, its exceptions taken out; the mark is its verdict. */
+/* A rule and the words it stands for, its exceptions taken out; the marks are its verdicts. */
 struct compiled_rule {
 	const struct layer *layer;
 	const struct rule *rule;
@@ -70,8 +72,8 @@ int compile_policy(struct policy *p, struct policy_error *e);
 /* The mark that an automaton of c gives to what is asked about. */
 uint8_t compiled_run(const struct compiled *c, const struct dfa *d, const struct reading *r);
 
-/* The strictest rule of one layer of a stack, NULL when none matches. */
+/* The strictest rule of one layer of a stack and what it decides; NULL when none matches. */
 const struct rule *compiled_match(const struct compiled *c, const struct stack *s,
-	const struct layer *l, const struct reading *r);
+	const struct layer *l, const struct reading *r, enum verdict *v);
 
 #endif

@@ -33,9 +33,10 @@ static const struct rule *layer_rule(
 	return NULL;
 }
 
-static void decided(struct decision *out, const struct layer *l, const struct rule *r)
+static void decided(
+	struct decision *out, const struct layer *l, const struct rule *r, enum verdict v)
 {
-	*out = (struct decision){.verdict = rule_verdict(r),
+	*out = (struct decision){.verdict = v,
 		.rule = r->match.text,
 		.file = l->file,
 		.line = r->line,
@@ -56,10 +57,11 @@ static void fallback(struct decision *out, enum verdict v, const char *rule, con
 		.mechanism = kind_tool.mechanism};
 }
 
-static void decide_by(const struct layer *l, const struct rule *r, struct decision *out)
+static void decide_by(
+	const struct layer *l, const struct rule *r, enum verdict v, struct decision *out)
 {
 	if (r)
-		decided(out, l, r);
+		decided(out, l, r, v);
 	else if (l->ceiling)
 		fallback(out, VERDICT_DENY, "ceiling", l, 0,
 			"a layer that is a ceiling does not allow it");
@@ -70,7 +72,9 @@ static void decide_by(const struct layer *l, const struct rule *r, struct decisi
 static void decide_layer(
 	const struct stack *s, const struct layer *l, const struct action *a, struct decision *out)
 {
-	decide_by(l, layer_rule(s, l, a), out);
+	const struct rule *r = layer_rule(s, l, a);
+
+	decide_by(l, r, r ? r->effect : VERDICT_NONE, out);
 }
 
 static void decide_unmatched(const struct stack *s, struct decision *out)
@@ -111,6 +115,15 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 		decide_unmatched(s, out);
 }
 
+static void decide_compiled(const struct policy *p, const struct stack *s, const struct layer *l,
+	const struct reading *r, struct decision *out)
+{
+	enum verdict v;
+	const struct rule *by = compiled_match(&p->compiled[r->kind->id], s, l, r, &v);
+
+	decide_by(l, by, v, out);
+}
+
 static void decide_reading(const struct policy *p, const struct stack *s, const struct reading *r,
 	struct decision *out)
 {
@@ -118,9 +131,7 @@ static void decide_reading(const struct policy *p, const struct stack *s, const 
 
 	out->verdict = VERDICT_NONE;
 	for (size_t i = 0; i < s->layers && out->verdict != VERDICT_DENY; i++) {
-		const struct compiled *c = &p->compiled[r->kind->id];
-
-		decide_by(s->layer[i], compiled_match(c, s, s->layer[i], r), &d);
+		decide_compiled(p, s, s->layer[i], r, &d);
 		if (d.verdict > out->verdict)
 			*out = d;
 	}
@@ -136,11 +147,12 @@ static void decide_aliases(const struct policy *p, const struct stack *s, const 
 
 	for (size_t i = 1; i < a->words; i++) {
 		const struct rule *r;
+		enum verdict v;
 
 		alias.word = &a->word[i];
-		r = compiled_match(&p->compiled[a->kind], s, l, &alias);
-		if (r && rule_verdict(r) > out->verdict && rule_verdict(r) != VERDICT_ALLOW)
-			decided(out, l, r);
+		r = compiled_match(&p->compiled[a->kind], s, l, &alias, &v);
+		if (v > out->verdict && v != VERDICT_ALLOW)
+			decided(out, l, r, v);
 	}
 }
 
@@ -209,7 +221,7 @@ int policy_explain(const struct policy *p, size_t i, const struct action *a, str
 	if (l->active && a->kind == ACTION_TOOL)
 		decide_layer(&p->stack, l, a, out);
 	else if (l->active && r.kind && (a->words || r.kind->run)) {
-		decide_by(l, compiled_match(&p->compiled[a->kind], &p->stack, l, &r), out);
+		decide_compiled(p, &p->stack, l, &r, out);
 		decide_aliases(p, &p->stack, l, a, out);
 	} else
 		fallback(out, VERDICT_NONE, "", l, 0, NULL);
@@ -231,6 +243,9 @@ int policy_rule_get(const struct policy *p, size_t i, size_t j, struct policy_ru
 		.why = r->why,
 		.line = r->line,
 		.idle = rule_is_idle(&p->stack, l, r),
+		.until = r->until,
+		.expired = rule_is_expired(&p->stack, r),
+		.proto = r->tcp ? "tcp" : NULL,
 		.excepts = r->excepts,
 		.pins = r->pins};
 	return 0;

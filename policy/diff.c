@@ -10,6 +10,7 @@
 #include "policy/atlas.h"
 #include "policy/automata/words.h"
 #include "policy/compile.h"
+#include "policy/diffmarks.h"
 #include "policy/witness.h"
 
 struct side_of { /* one of the two policies */
@@ -38,25 +39,10 @@ static uint8_t pair_mark(enum verdict was, enum verdict now)
 
 /* ---- rules that only one side has ---- */
 
-static int same_excepts(const struct rule *x, const struct rule *y)
-{
-	if (x->excepts != y->excepts)
-		return 0;
-	for (size_t i = 0; i < x->excepts; i++) {
-		size_t k = 0;
-
-		while (k < y->excepts && strcmp(x->except[i].text, y->except[k].text) != 0)
-			k++;
-		if (k == y->excepts)
-			return 0;
-	}
-	return 1;
-}
-
+/* Which files are pinned is a setting, see diffmarks.c; whether any are decides about actions. */
 static int same_rule(const struct rule *x, const struct rule *y)
 {
-	return x->effect == y->effect && x->match.kind == y->match.kind &&
-	       strcmp(x->match.text, y->match.text) == 0 && same_excepts(x, y);
+	return diff_same_match(x, y) && !x->pins == !y->pins;
 }
 
 static int has_rule(const struct policy *p, enum policy_origin origin, const struct rule *r)
@@ -188,6 +174,7 @@ static int comparison_build(struct comparison *c)
 	plan_shape(&c->plan);
 	plan_distinguish(&c->plan, c->old.policy);
 	plan_distinguish(&c->plan, c->new.policy);
+	plan_distinguish_natural(&c->plan);
 	if (c->plan.no_memory || distinguish_atlas(c))
 		return failed(c, DFA_NO_MEMORY);
 	status = dfa_build(&c->alphabet, c->plan.primary, 1, &c->primary);
@@ -292,8 +279,8 @@ static void list_causes(struct comparison *c, struct diff_change *change, int de
 			struct diff_rule *r = diff_rule_of(c->diff, &of->rule[i], added);
 
 			if (!r ||
-				(decisive && rule_verdict(of->rule[i].rule) !=
-						     (added ? change->now : change->was)) ||
+				(decisive && !rule_decides(of->rule[i].rule,
+						     added ? change->now : change->was)) ||
 				!touches(c, &of->rule[i], mark))
 				continue;
 			r->matters = 1;
@@ -449,8 +436,7 @@ static int compare_kind(struct policy_diff *d, const struct policy *old, const s
 
 /* ---- settings ---- */
 
-__attribute__((format(printf, 4, 5))) static int setting(
-	struct policy_diff *d, int wider, const char *what, const char *fmt, ...)
+int diff_setting(struct policy_diff *d, int wider, const char *what, const char *fmt, ...)
 {
 	struct diff_setting *grown = reallocarray(d->setting, d->settings + 1, sizeof *grown);
 	char both_texts[2 * sizeof grown->was];
@@ -508,7 +494,7 @@ static int compare_limits(struct policy_diff *d, const struct policy *old, const
 
 		if (order == 0)
 			order = now.best_effort - was.best_effort;
-		if (order && setting(d, order, names[k], "%s\t%s", limit_text(x, &was),
+		if (order && diff_setting(d, order, names[k], "%s\t%s", limit_text(x, &was),
 				     limit_text(y, &now)))
 			return -1;
 	}
@@ -519,7 +505,7 @@ static int numbers(struct policy_diff *d, const char *what, uint64_t was, uint64
 {
 	if (was == now)
 		return 0;
-	return setting(d, now > was ? wider : -wider, what, "%" PRIu64 "\t%" PRIu64, was, now);
+	return diff_setting(d, now > was ? wider : -wider, what, "%" PRIu64 "\t%" PRIu64, was, now);
 }
 
 static int compare_approvals(
@@ -534,8 +520,8 @@ static int compare_approvals(
 	policy_approvals(new, &now);
 	policy_session(old, &lost);
 	policy_session(new, &lost_now);
-	if (was.who != now.who && setting(d, now.who & ~was.who ? 1 : -1, "approvals.who", "%s\t%s",
-					  who[was.who & 3], who[now.who & 3]))
+	if (was.who != now.who && diff_setting(d, now.who & ~was.who ? 1 : -1, "approvals.who",
+					  "%s\t%s", who[was.who & 3], who[now.who & 3]))
 		return -1;
 	/* A longer wait is no wider answer: at its end it is still a denial. */
 	return numbers(d, "approvals.timeout (seconds)", was.timeout_s, now.timeout_s, 0) ||
@@ -579,7 +565,7 @@ static int mount_change(
 	else
 		wider = (m->mode == POLICY_MOUNT_HIDDEN) == (now == NULL) ? 1 : -1;
 	snprintf(what, sizeof what, "workspace.mounts %.70s", m->name);
-	return setting(d, wider, what, "%s\t%s", was ? mode_name(was->mode) : "not said",
+	return diff_setting(d, wider, what, "%s\t%s", was ? mode_name(was->mode) : "not said",
 		now ? mode_name(now->mode) : "not said");
 }
 
@@ -641,7 +627,7 @@ static int compare_pass(struct policy_diff *d, const struct policy *old, const s
 						break;
 				}
 				if (was != now && j == d->settings &&
-					setting(d, now ? 1 : -1, what, "%s\t%s",
+					diff_setting(d, now ? 1 : -1, what, "%s\t%s",
 						was ? "passed" : "dropped",
 						now ? "passed" : "dropped"))
 					return -1;
@@ -677,7 +663,7 @@ static int compare_sets(struct policy_diff *d, const struct policy *old, const s
 			if (was && now && strcmp(was, now) == 0)
 				continue;
 			snprintf(what, sizeof what, "env.set %.80s", name);
-			if (setting(d, 0, what, "%.90s\t%.90s", was ? was : "not set",
+			if (diff_setting(d, 0, what, "%.90s\t%.90s", was ? was : "not set",
 				    now ? now : "not set"))
 				return -1;
 		}
@@ -706,7 +692,7 @@ static int compare_when(struct policy_diff *d, const struct policy *old, const s
 	when_text(new, now, sizeof now);
 	if (strcmp(was, now) == 0)
 		return 0;
-	return setting(
+	return diff_setting(
 		d, 1, "when", "%.90s\t%.90s", was[0] ? was : "always", now[0] ? now : "always");
 }
 
@@ -737,7 +723,7 @@ static int compare_stated(struct policy_diff *d, const struct policy *old, const
 
 			if ((side == 1 && was) || (was && now && strcmp(was, now) == 0))
 				continue;
-			if (setting(d, 1, key, "%.90s\t%.90s", was ? was : "not said",
+			if (diff_setting(d, 1, key, "%.90s\t%.90s", was ? was : "not said",
 				    now ? now : "not said"))
 				return -1;
 		}
@@ -752,16 +738,16 @@ static int compare_settings(
 
 	if (compare_mounts(d, old, new, e))
 		return -1;
-	if ((was != now && setting(d, now == POLICY_SAME_UID ? 1 : -1, "workspace.identity",
+	if ((was != now && diff_setting(d, now == POLICY_SAME_UID ? 1 : -1, "workspace.identity",
 				   "%s\t%s", was == POLICY_OWN_UID ? "own-uid" : "same-uid",
 				   now == POLICY_OWN_UID ? "own-uid" : "same-uid")) ||
-		(old->unmatched != new->unmatched &&setting(d,
+		(old->unmatched != new->unmatched &&diff_setting(d,
 					   new->unmatched == VERDICT_ASK ? 1 : -1, "unmatched",
 					   "%s\t%s", verdict_name(old->unmatched),
 					   verdict_name(new->unmatched))) ||
 		compare_limits(d, old, new) || compare_pass(d, old, new) ||
 		compare_sets(d, old, new) || compare_approvals(d, old, new) ||
-		compare_when(d, old, new) || compare_stated(d, old, new))
+		compare_when(d, old, new) || compare_stated(d, old, new) || diff_marks(d, old, new))
 		return error_set(e, 0, "out of memory");
 	return 0;
 }

@@ -36,15 +36,23 @@ struct rule {
 	size_t pins; /* canonical paths of files that the rule holds for as they are */
 	const char **pin;
 	const char *why; /* NULL: none */
+	uint32_t until; /* of an allow rule: its last day, YYYYMMDD; 0: for good */
+	int tcp; /* `proto: tcp`, of an allow or ask rule of net */
 	unsigned line;
 };
 
-/* What a rule decides where it matches. An allow rule with pinned files is an ask rule: nothing in
- * this version knows whether the files are still those that a human saw. What it stands for stays
- * approximated as an allow rule's. */
+/* The strictest that a rule decides where it matches. An allow rule with pinned files allows the words
+ * in which they hold, and asks about the others; what it stands for is approximated as an allow rule's
+ * in both. */
 static inline enum verdict rule_verdict(const struct rule *r)
 {
 	return r->pins ? VERDICT_ASK : r->effect;
+}
+
+/* Whether a rule decides v somewhere. */
+static inline int rule_decides(const struct rule *r, enum verdict v)
+{
+	return v == r->effect || v == rule_verdict(r);
 }
 
 /* A rule's kind and what that kind keeps of a match. */
@@ -95,6 +103,14 @@ struct stated { /* a key that is checked and kept, but that nothing enforces yet
 	struct stated *next;
 };
 
+#define WHO_TEAM 4u /* somebody of a team, whom this version does not know */
+
+struct extension { /* `{file: base.yaml, digest: sha256:…}` */
+	const char *path; /* from the document's directory on */
+	unsigned char sha256[32];
+	unsigned line, column;
+};
+
 struct layer {
 	enum policy_origin origin;
 	const char *file, *title;
@@ -115,7 +131,11 @@ struct layer {
 	struct env_set *set;
 	enum policy_identity identity; /* 0: not stated */
 	struct policy_limit limit[POLICY_LIMITS]; /* value 0: not stated */
-	unsigned who; /* 0: not stated */
+	unsigned who; /* POLICY_WHO_* and WHO_TEAM; 0: not stated */
+	unsigned best_effort; /* bit i: section_at(i) may go unenforced */
+	size_t extensions; /* the files that it extends */
+	struct extension *extension;
+	const struct layer *extender; /* the layer that names this one's file; NULL: none */
 	uint32_t timeout_s; /* 0: not stated */
 	int states_remember;
 	uint32_t remember_s;
@@ -130,13 +150,23 @@ struct stack { /* the layers that decide together */
 	/* Bit action_kind: another layer states that section's allow, so the built-in allow rules
 	 * give way. */
 	unsigned builtin_idle;
+	/* Today, YYYYMMDD. 0: no rule is past its `until`; STACK_NO_DATE: nobody knows, so all are. */
+	uint32_t date;
 };
 
-/* An allow rule of the built-in layer that gives way. */
+#define STACK_NO_DATE UINT32_MAX
+
+static inline int rule_is_expired(const struct stack *s, const struct rule *r)
+{
+	return r->until && r->until < s->date;
+}
+
+/* An allow rule that has no say: one of the built-in layer that gives way, or one past its `until`. */
 static inline int rule_is_idle(const struct stack *s, const struct layer *l, const struct rule *r)
 {
-	return l->origin == POLICY_BUILTIN && r->effect == VERDICT_ALLOW &&
-	       (s->builtin_idle >> rule_kind(r)->id & 1);
+	return (l->origin == POLICY_BUILTIN && r->effect == VERDICT_ALLOW &&
+		       (s->builtin_idle >> rule_kind(r)->id & 1)) ||
+	       rule_is_expired(s, r);
 }
 
 struct compiled;
@@ -183,6 +213,10 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 void stack_decide_action(const struct policy *p, const struct stack *s, const struct action *a,
 	struct decision *out);
 
+/* compose.c: the sections that can be marked `best-effort`; NULL at the end. */
+const char *section_at(unsigned i);
+/* compose.c: whether the layer marks the section, or that of a key ("dns.only_for"), `best-effort`. */
+int layer_best_effort(const struct layer *l, const char *key);
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);
 

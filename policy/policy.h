@@ -27,9 +27,12 @@ enum policy_origin {
 	POLICY_USER, /* ~/.config/agentd/policy.yaml */
 	POLICY_REPO, /* .agentd/policy.yaml, trusted by digest */
 	POLICY_CLI, /* --policy FILE */
+	/* A file that a document may name in `extends` (policy/extend.h). Not a layer by itself: it is
+	 * one for each document that extends it, with that document's origin. */
+	POLICY_EXTENDED,
 };
 
-/* "builtin", "admin", "user", "repo", "cli". */
+/* "builtin", "admin", "user", "repo", "cli", "extended". */
 const char *policy_origin_name(enum policy_origin o);
 
 struct policy_doc {
@@ -44,7 +47,11 @@ struct policy_doc {
 struct policy_facts {
 	const char *agent, *user, *host, *branch;
 	int ci; /* 1, 0, -1 */
-	int any; /* 1: every `when` holds, whatever the other facts say: for comparing documents */
+	/* Today in UTC, YYYYMMDD, for `until`. 0: not known, so that no rule with an `until` allows. */
+	uint32_t date;
+	/* 1: every `when` holds, whatever the other facts say, and no `until` is over: for comparing
+	 * documents */
+	int any;
 	/* 1: a session is to start in a process that serves others, too. Sections without a gate are
 	 * refused before anything is compiled, and loading gets a fifth of the work. */
 	int session;
@@ -90,7 +97,8 @@ struct policy_layer {
 	const char *file; /* policy_doc.name */
 	const char *title; /* `name:`, "" when it has none */
 	char sha256[65];
-	int active; /* 0: its `when` does not hold, so it takes no part */
+	int active; /* 0: its `when`, or that of the layer that extends it, does not hold: no part */
+	const char *extended_by; /* the file of the layer that names it in `extends`, or NULL */
 	int ceiling;
 	size_t allow, ask, deny, tests; /* numbers of rules and tests */
 };
@@ -110,9 +118,13 @@ struct policy_rule {
 	const char *text; /* as written, without its except */
 	const char *why; /* or NULL */
 	unsigned line;
-	int idle; /* a built-in allow rule that gives way, see above */
+	int idle; /* an allow rule without a say: a built-in one that gives way, see above, or expired */
+	uint32_t until; /* the last day of an allow rule, YYYYMMDD; 0: for good */
+	int expired; /* that day is over, or nobody said what day it is */
+	const char *proto; /* of a rule of net: "tcp", for any protocol; NULL: not said */
 	size_t excepts;
-	size_t pins; /* not 0: an allow rule that counts as ask, see docs/policy.md `pinned` */
+	size_t pins; /* not 0: an allow rule that counts as ask while a pinned file is not as a human
+			last saw it, see docs/policy.md `pinned` */
 };
 
 /* Rule j of layer i, deny before ask before allow, then by line. 0, or -1 when there is none. */
@@ -248,9 +260,18 @@ enum policy_durability policy_durability(const struct policy *p); /* the only on
 int policy_stated(const struct policy *p, size_t i, const char **key, const char **value,
 	const char **file, unsigned *line);
 
-/* The first section of an active layer that no gate of this version enforces: it loads, is tested
- * and compared, but a session that relies on it must not start. 1 and where it stands, or 0. */
+/* The first section of an active layer that no gate of this version enforces and that the layer does
+ * not mark `best-effort`: it loads, is tested and compared, but a session that relies on it must not
+ * start. 1 and where it stands, or 0. */
 int policy_ungated(const struct policy *p, const char **section, const char **file, unsigned *line);
+
+/* What active layers mark `best-effort`, section by section and layer by layer. 0, or -1: there is no
+ * i-th. */
+int policy_best_effort(const struct policy *p, size_t i, const char **section, const char **file);
+
+/* The day of a time in seconds since 1970, in UTC, as policy_facts.date has it. 0: before 2000 or
+ * after 9999. */
+uint32_t policy_date(int64_t seconds);
 
 /* ---- the language's own table ---- */
 

@@ -99,6 +99,70 @@ int take_rule_why(struct loader *l, const struct yaml_value *v)
 	return l->rule->why ? 0 : policy_no_memory(l->e, l->doc->name);
 }
 
+static int days_of(uint32_t year, uint32_t month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
+/* YYYY-MM-DD of a day that there is; 0: none such. */
+static uint32_t read_date(const char *s, size_t n)
+{
+	uint32_t part[3] = {0};
+	unsigned p = 0;
+
+	if (n != 10)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (i == 4 || i == 7) {
+			if (s[i] != '-')
+				return 0;
+			p++;
+		} else if (s[i] < '0' || s[i] > '9') {
+			return 0;
+		} else {
+			part[p] = part[p] * 10 + (uint32_t)(s[i] - '0');
+		}
+	}
+	if (part[0] < 2000 || part[1] < 1 || part[1] > 12 || part[2] < 1 ||
+		part[2] > (uint32_t)days_of(part[0], part[1]))
+		return 0;
+	return part[0] * 10000 + part[1] * 100 + part[2];
+}
+
+int take_rule_until(struct loader *l, const struct yaml_value *v)
+{
+	if (l->rule->effect != VERDICT_ALLOW)
+		return reject_value(l, v->key,
+			"an end of a rule that does not allow, which holds on whatever the date. "
+			"Delete it; only allow rules end");
+	if (v->type == YAML_TEXT)
+		l->rule->until = read_date(v->text, v->len);
+	if (!l->rule->until)
+		return reject_value(l, v,
+			"no date. Write the last day on which the rule allows, like 2026-12-31");
+	return 0;
+}
+
+int take_rule_proto(struct loader *l, const struct yaml_value *v)
+{
+	static const char *const words[] = {"tcp"};
+
+	if (l->kind != &kind_net)
+		return reject_value(l, v->key,
+			"a protocol of a rule that is not about connections. Delete it; only rules "
+			"of net have one");
+	if (l->rule->effect == VERDICT_DENY)
+		return reject_value(
+			l, v->key, "a protocol of a deny rule, which denies every one. Delete it");
+	if (take_word(l, v, words, 1) < 0)
+		return -1;
+	l->rule->tcp = 1;
+	return 0;
+}
+
 static int is_rule_key(const char *key)
 {
 	const char *path, *type;

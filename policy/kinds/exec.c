@@ -1,7 +1,9 @@
 /* Program starts: one rule is about one execve, after links are resolved.
  *
- *   CLASS PATH NUL, then for each argument from argv[1] on: ACLASS ARGUMENT NUL
+ *   PINS CLASS PATH NUL, then for each argument from argv[1] on: ACLASS ARGUMENT NUL
  *
+ * PINS  'H'  every file that an allow rule pins is as a human last saw it; 'c' one is not, or nobody
+ *            looked. A pinned rule allows only 'H' and counts as ask for the rest.
  * CLASS 't'  the program's file, and the path it was started by, stand where the agent cannot write,
  *            and argv[0] is the name of one of the two
  *       'w'  the agent could have put it there
@@ -333,6 +335,13 @@ static const struct re *known_re(struct arena *a, const struct exec_rule *r)
 					      : each_known(a, r);
 }
 
+static const struct re *with_pins(struct arena *a, const struct re *word)
+{
+	static const char either[] = {EXEC_HELD, EXEC_CHANGED, 0};
+
+	return re_cat(a, one_of(a, either), word);
+}
+
 static const struct re *exec_language(
 	struct arena *a, const void *rule, enum side side, const struct shape *shape)
 {
@@ -342,8 +351,8 @@ static const struct re *exec_language(
 
 	(void)shape;
 	if (side == LOWER)
-		return re_cat(a, one_of(a, r->is_path ? "tw" : "t"),
-			re_cat(a, head, elements_re(a, r, LOWER, NULL, 0)));
+		return with_pins(a, re_cat(a, one_of(a, r->is_path ? "tw" : "t"),
+					    re_cat(a, head, elements_re(a, r, LOWER, NULL, 0))));
 	for (size_t i = 0; !r->is_path && (p = program_at(i)) != NULL; i++) {
 		if (p->role == PROGRAM_MULTICALL)
 			head = re_alt(a, head, multicall(a, r, p));
@@ -351,7 +360,12 @@ static const struct re *exec_language(
 	all = re_cat(a, head, elements_re(a, r, UPPER, NULL, 0));
 	if (r->elements)
 		all = re_alt(a, all, known_re(a, r));
-	return re_cat(a, one_of(a, "twna"), all);
+	return with_pins(a, re_cat(a, one_of(a, "twna"), all));
+}
+
+static const struct re *exec_held(struct arena *a)
+{
+	return re_cat(a, re_range(a, EXEC_HELD, EXEC_HELD), re_star(a, re_range(a, 0, 255)));
 }
 
 /* ---- canonical words ---- */
@@ -393,7 +407,7 @@ static const struct re *exec_canonical(struct arena *a, int primary, const struc
 		path = re_alt(a, path, re_cat(a, text(a, "?/"), re_plus(a, re_char_but(a, "/"))));
 		r = re_alt(a, r, re_cat(a, text(a, "a"), path));
 	}
-	return re_cat(a, re_cat(a, r, re_end(a)), re_star(a, argument(a)));
+	return with_pins(a, re_cat(a, re_cat(a, r, re_end(a)), re_star(a, argument(a))));
 }
 
 /* ---- actions as text ---- */
@@ -458,6 +472,7 @@ struct mark {
 	const char *text;
 };
 
+static const struct mark pin_marks[] = {{EXEC_HELD, "(held)"}, {0, NULL}};
 static const struct mark program_marks[] = {{EXEC_TRUSTED, "(trusted)"},
 	{EXEC_WRITABLE, "(writable)"}, {EXEC_RENAMED, "(renamed)"}, {0, NULL}};
 static const struct mark argument_marks[] = {{EXEC_INSIDE, "(ws)"}, {EXEC_OUTSIDE, "(out)"},
@@ -470,35 +485,45 @@ static const char *mark_text(const struct mark *m, char class)
 	return m->text;
 }
 
-/* Takes "(mark)" off the front of a word. *class 0: there is none. */
-static int take_mark(
-	const struct mark *m, struct exec_token *t, char *class, struct pattern_fault *f)
+/* Takes "(mark)" off the front of a word. The mark's class, 0: none of these. */
+static char skip_mark(const struct mark *m, struct exec_token *t)
 {
-	*class = 0;
-	if (t->quoted_first || t->text[0] != '(')
-		return 0;
-	for (; m->class; m++) {
+	for (; !t->quoted_first && m->class; m++) {
 		size_t n = strlen(m->text);
 
 		if (strncmp(t->text, m->text, n) != 0)
 			continue;
-		*class = m->class;
+		t->quoted_first = t->at[n] != t->at[n - 1] + 1; /* a quote stood in between */
 		t->text += n;
 		t->n -= n;
-		return 0;
+		t->at += n;
+		return m->class;
 	}
+	return 0;
+}
+
+/* The same for the last mark that a word may have. *class 0: there is none. */
+static int take_mark(
+	const struct mark *m, struct exec_token *t, char *class, struct pattern_fault *f)
+{
+	*class = skip_mark(m, t);
+	if (*class || t->quoted_first || t->text[0] != '(')
+		return 0;
 	return pattern_bad(f, t->start, t->end - t->start,
-		"a word that begins with a parenthesis. Quote it; marks are (trusted), (writable), "
-		"(renamed) for programs and (ws), (out), (url), (unknown), (word) for arguments");
+		"a word that begins with a parenthesis. Quote it; marks are (held), then "
+		"(trusted), "
+		"(writable), (renamed) for programs and (ws), (out), (url), (unknown), (word) for "
+		"arguments");
 }
 
 static int read_program(struct word_builder *b, struct exec_token *t, struct pattern_fault *f)
 {
 	static const char usual[] = "/usr/bin/";
-	char class;
+	char class, pins = skip_mark(pin_marks, t);
 
 	if (take_mark(program_marks, t, &class, f))
 		return -1;
+	word_byte(b, (unsigned char)(pins ? pins : EXEC_CHANGED));
 	if (t->n == 0)
 		return pattern_bad(
 			f, t->start, t->end - t->start, "an empty name. Write a program's name");
@@ -566,7 +591,7 @@ static int exec_read(struct arena *a, const char *s, size_t n, const struct shap
 	(void)shape;
 	if (!utf8_ok(s, n))
 		return pattern_bad(f, 0, n, "a command that is no UTF-8. Write one that is");
-	if (word_begin(a, &b, 2 * n + 16))
+	if (word_begin(a, &b, 2 * n + 17))
 		return pattern_no_memory(f);
 	found = exec_token(a, s, n, &i, &t, f);
 	if (found == 0)
@@ -662,8 +687,11 @@ static int exec_show(const struct word *w, const struct shape *shape, char *out,
 	const char *p = (const char *)w->p, *end = p + w->n;
 
 	(void)shape;
-	if (cap == 0 || w->n < 3 || end[-1] != 0 || p[0] == EXEC_ALIAS)
+	if (cap == 0 || w->n < 4 || end[-1] != 0 || p[1] == EXEC_ALIAS ||
+		(p[0] != EXEC_HELD && p[0] != EXEC_CHANGED))
 		return -1;
+	if (*p++ == EXEC_HELD)
+		put(&o, pin_marks[0].text, strlen(pin_marks[0].text));
 	for (int first = 1; p < end; first = 0) {
 		size_t n = strnlen(p + 1, (size_t)(end - p) - 1);
 
@@ -683,7 +711,7 @@ static const struct re *exec_natural(struct arena *a)
 	const struct re *name = re_alt(a, re_range(a, 'a', 'z'), re_range(a, '0', '9')), *arg;
 
 	name = re_plus(a, re_alt(a, name, re_alt(a, re_text(a, "-", 1), re_text(a, ".", 1))));
-	name = re_cat(a, re_text(a, "t/usr/bin/", 10), re_cat(a, name, re_end(a)));
+	name = with_pins(a, re_cat(a, re_text(a, "t/usr/bin/", 10), re_cat(a, name, re_end(a))));
 	arg = re_cat(a, re_star(a, re_char_but(a, "")), re_end(a));
 	arg = re_cat(a, re_alt(a, re_text(a, "f", 1), re_text(a, "p", 1)), arg);
 	return re_cat(a, name, re_star(a, arg));
@@ -697,6 +725,7 @@ const struct kind kind_exec = {.id = ACTION_EXEC,
 	.parse = exec_parse,
 	.language = exec_language,
 	.canonical = exec_canonical,
+	.held = exec_held,
 	.read = exec_read,
 	.natural = exec_natural,
 	.show = exec_show};

@@ -8,7 +8,11 @@
 #define EXEC_WORDS_MAX 64u /* of one rule */
 #define EXEC_RESTS_MAX 8u /* `...` of one rule */
 
-/* How the program was named (the first byte of a word). */
+/* Whether the files that allow rules pin are as a human last saw them (the first byte of a word). */
+#define EXEC_HELD    'H' /* a letter that examples avoid where the other does as well */
+#define EXEC_CHANGED 'c'
+
+/* How the program was named (the second byte). */
 #define EXEC_TRUSTED  't'
 #define EXEC_WRITABLE 'w'
 #define EXEC_RENAMED  'n'

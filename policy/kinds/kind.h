@@ -51,6 +51,9 @@ struct kind {
 	/* The language of all words; with primary, of the first words of actions only. */
 	const struct re *(*canonical)(struct arena *a, int primary, const struct shape *shape);
 
+	/* The words of actions for which what pinned rules pin holds; NULL: nothing can be pinned. */
+	const struct re *(*held)(struct arena *a);
+
 	/* Reads an action as tests and `agentctl policy explain` write it, without the kind's name.
 	 * *word lives in the arena. 0, or -1 with *f. */
 	int (*read)(struct arena *a, const char *text, size_t n, const struct shape *shape,

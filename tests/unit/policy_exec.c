@@ -13,7 +13,7 @@
 struct start { /* a program start; what is NULL is usual */
 	const char *argv[ARGS];
 	const char *invoked, *file, *cwd;
-	int writable, file_writable;
+	int writable, file_writable, held;
 };
 
 static struct action *action_at(const struct start *s, struct error *e)
@@ -22,7 +22,8 @@ static struct action *action_at(const struct start *s, struct error *e)
 	struct span argv[ARGS];
 	struct action_exec x = {.argv = argv,
 		.invoked_writable = s->writable,
-		.file_writable = s->writable || s->file_writable};
+		.file_writable = s->writable || s->file_writable,
+		.pins_hold = s->held};
 	struct action *a;
 	char usual[256];
 
@@ -386,7 +387,7 @@ START_TEST(an_answer_is_bound_to_the_file_and_the_whole_command)
 }
 END_TEST
 
-START_TEST(an_allow_rule_with_pinned_files_counts_as_ask)
+START_TEST(an_allow_rule_with_pinned_files_counts_as_ask_while_they_do_not_hold)
 {
 	struct policy *p = load_rules("  allow:\n    - npm ...\n    - cmd: npm run build\n"
 				      "      pinned: [ws:/package.json, /etc/x]\n");
@@ -395,6 +396,7 @@ START_TEST(an_allow_rule_with_pinned_files_counts_as_ask)
 
 	IS(VERDICT_ALLOW, p, START("npm", "ci"));
 	IS(VERDICT_ASK, p, START("npm", "run", "build"));
+	IS(VERDICT_ALLOW, p, {.argv = {"npm", "run", "build"}, .held = 1});
 	IS(VERDICT_ALLOW, p, START("npm", "-s", "run", "build")); /* as narrow as an allow rule */
 	for (size_t j = 0; policy_rule_get(p, 1, j, &r) == 0; j++) {
 		if (!r.pins)
@@ -487,6 +489,8 @@ START_TEST(an_action_is_shown_as_it_is_read)
 	shown_as("ws:/scripts/a.sh -x ../b https://c.example ~/d");
 	shown_as("(trusted)ws:/a \"\" \"b c\" '\"' \"'\" (out)./x \"(x)\" \"...\" (word)y");
 	shown_as("(renamed)/usr/bin/git (unknown)/proc/self/root/x");
+	shown_as("(held)git push");
+	shown_as("(held)(writable)/opt/x/git push");
 }
 END_TEST
 
@@ -521,6 +525,7 @@ START_TEST(whatever_is_started_is_canonical_and_read_back_as_it_is_shown)
 		for (unsigned k = 0; k < n; k++)
 			s.argv[k + 1] = values[roll(15)];
 		s.cwd = roll(2) ? "/tmp" : NULL;
+		s.held = (int)roll(2);
 		a = action_at(&s, &e);
 		ck_assert_msg(a != NULL, "%s", e.text);
 		same_again(&a->word[0]);
@@ -547,7 +552,7 @@ struct rule_of {
 		unsigned n;
 		const char *element[ELEMENTS];
 	} match, except[2];
-	unsigned excepts;
+	unsigned excepts, pinned;
 };
 
 static const char *const programs[] = {"git", "g*", "{git,rm}", "rm", "/usr/bin/git", "ws:/b/*",
@@ -574,6 +579,7 @@ static void random_rule(struct rule_of *r)
 {
 	*r = (struct rule_of){
 		.effect = VERDICT_ALLOW + roll(3), .excepts = roll(4) ? 0 : 1 + roll(2)};
+	r->pinned = r->effect == VERDICT_ALLOW && roll(3) == 0;
 	random_one(&r->match);
 	for (unsigned i = 0; i < r->excepts; i++)
 		random_one(&r->except[i]);
@@ -611,7 +617,7 @@ static struct policy *load_random(const struct rule_of *r)
 				strcat(text, ", ");
 				print_one(text, &r[i].except[k]);
 			}
-			strcat(text, "]\n");
+			strcat(text, r[i].pinned ? "]\n      pinned: [ws:/x]\n" : "]\n");
 		}
 	}
 	snprintf(whole, sizeof whole, "policy: 1\nexec:\n%s", text);
@@ -622,7 +628,7 @@ static struct policy *load_random(const struct rule_of *r)
 }
 
 struct seen { /* one word of an action, taken apart */
-	char class;
+	char pins, class;
 	const char *path;
 	unsigned n;
 	char arg_class[ARGS];
@@ -633,7 +639,7 @@ static void take_apart(const struct word *w, struct seen *out)
 {
 	const char *p = (const char *)w->p, *end = p + w->n;
 
-	*out = (struct seen){.class = *p, .path = p + 1};
+	*out = (struct seen){.pins = p[0], .class = p[1], .path = p + 2};
 	for (p += strlen(p) + 1; p < end; p += strlen(p) + 1) {
 		out->arg_class[out->n] = *p;
 		out->arg[out->n++] = p + 1;
@@ -867,14 +873,15 @@ static enum verdict ref_word(const struct rule_of *r, const struct seen *s)
 
 	for (unsigned i = 0; i < RULES; i++) {
 		int allow = r[i].effect == VERDICT_ALLOW, out = 0;
+		enum verdict says = r[i].pinned && s->pins != 'H' ? VERDICT_ASK : r[i].effect;
 
-		if (r[i].effect <= v)
+		if (says <= v)
 			continue;
 		for (unsigned k = 0; k < r[i].excepts; k++)
 			out |= allow ? ref_upper(&r[i].except[k], s)
 				     : ref_lower(&r[i].except[k], s);
 		if (!out && (allow ? ref_lower(&r[i].match, s) : ref_upper(&r[i].match, s)))
-			v = r[i].effect;
+			v = says;
 	}
 	return v;
 }
@@ -917,6 +924,7 @@ static struct action *random_action(void)
 	for (unsigned k = 0; k < n; k++)
 		s.argv[k + 1] = args[roll(31)];
 	s.cwd = roll(4) ? NULL : "/tmp";
+	s.held = (int)roll(2);
 	a = action_at(&s, &e);
 	ck_assert_msg(a != NULL, "%s", e.text);
 	return a;
@@ -1060,7 +1068,7 @@ int main(void)
 	tcase_add_test(t, a_path_is_a_path);
 	tcase_add_test(t, what_is_not_canonical_is_no_action);
 	tcase_add_test(t, an_answer_is_bound_to_the_file_and_the_whole_command);
-	tcase_add_test(t, an_allow_rule_with_pinned_files_counts_as_ask);
+	tcase_add_test(t, an_allow_rule_with_pinned_files_counts_as_ask_while_they_do_not_hold);
 	tcase_add_test(t, the_exec_block_of_the_specification_loads_and_its_tests_hold);
 	tcase_add_test(t, an_action_is_shown_as_it_is_read);
 	tcase_add_test(t, whatever_is_started_is_canonical_and_read_back_as_it_is_shown);
