@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "policy/internal.h"
 #include "policy/text.h"
 
@@ -346,7 +347,7 @@ static unsigned compose_who(const struct policy *p)
 	const struct layer *l;
 
 	while ((l = walk_next(&w)) != NULL)
-		who &= l->who;
+		who &= l->who; /* a team is nobody that this version knows */
 	return who;
 }
 
@@ -425,9 +426,53 @@ int policy_stated(const struct policy *p, size_t i, const char **key, const char
 	return -1;
 }
 
+/* A layer's rules of a section, or another key below it ("dns.only_for", "mcp.servers x.net"). */
+int layer_best_effort(const struct layer *l, const char *key)
+{
+	size_t n = strcspn(key, ".");
+
+	for (unsigned i = 0; section_at(i); i++) {
+		if (l->best_effort >> i & 1 && strlen(section_at(i)) == n &&
+			memcmp(section_at(i), key, n) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+const char *section_at(unsigned i)
+{
+	static const char *const sections[] = {
+		"exec", "files", "net", "http", "dns", "mcp", "session"};
+
+	return i < ARRAY_LEN(sections) ? sections[i] : NULL;
+}
+
+int policy_best_effort(const struct policy *p, size_t i, const char **section, const char **file)
+{
+	for (unsigned k = 0; section_at(k); k++) {
+		for (size_t j = 0; j < p->stack.layers; j++) {
+			if (!(p->stack.layer[j]->best_effort >> k & 1) || i-- > 0)
+				continue;
+			*section = section_at(k);
+			*file = p->stack.layer[j]->file;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static const struct stated *ungated_value(const struct layer *l)
+{
+	const struct stated *s = l->stated;
+
+	while (s && layer_best_effort(l, s->key))
+		s = s->next;
+	return s;
+}
+
 int policy_ungated(const struct policy *p, const char **section, const char **file, unsigned *line)
 {
-	const char *value;
+	const struct stated *s;
 
 	for (size_t i = 0; i < p->stack.layers; i++) {
 		const struct layer *l = p->stack.layer[i];
@@ -435,7 +480,7 @@ int policy_ungated(const struct policy *p, const char **section, const char **fi
 		for (size_t j = 0; j < l->rules; j++) {
 			const struct kind *k = l->rule[j].match.kind;
 
-			if (!k || k->gated)
+			if (!k || k->gated || layer_best_effort(l, k->section))
 				continue;
 			*section = k->section;
 			*file = l->file;
@@ -443,5 +488,14 @@ int policy_ungated(const struct policy *p, const char **section, const char **fi
 			return 1;
 		}
 	}
-	return policy_stated(p, 0, section, &value, file, line) == 0;
+	for (size_t i = 0; i < p->stack.layers; i++) {
+		s = ungated_value(p->stack.layer[i]);
+		if (!s)
+			continue;
+		*section = s->key;
+		*file = p->stack.layer[i]->file;
+		*line = s->line;
+		return 1;
+	}
+	return 0;
 }

@@ -10,6 +10,11 @@ struct secret_parts { /* of the secret that is being read; NULL: not there (yet)
 	const struct yaml_value *name, *from, *url, *header;
 };
 
+struct extend_parts { /* the same of the entry of `extends` */
+	const struct yaml_value *builtin, *file, *digest;
+	unsigned char sha256[32];
+};
+
 struct loader { /* one document on its way into a layer */
 	struct arena *arena; /* the policy's */
 	const struct policy_doc *doc;
@@ -20,6 +25,8 @@ struct loader { /* one document on its way into a layer */
 	struct rule *rule; /* the same for a rule */
 	const char *key; /* the path of the key whose value is being taken */
 	struct secret_parts secret;
+	struct extend_parts extend;
+	const char *server; /* the name of the MCP server that is being read */
 	const struct kind *kind; /* of the rules being read; NULL: tools */
 };
 

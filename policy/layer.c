@@ -171,13 +171,10 @@ int take_root(struct loader *l, const struct yaml_value *v)
 
 int take_mode(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"direct"};
+	static const char *const words[] = {"direct", "overlay"};
+	int i = take_word(l, v, words, 2);
 
-	if (v->type == YAML_TEXT && strcmp(v->text, "overlay") == 0)
-		return reject_value(l, v,
-			"a mode that is not supported by this version of agentd. Write `direct`: "
-			"changes go straight into the workspace");
-	return take_word(l, v, words, 1) < 0 ? -1 : 0;
+	return i == 1 ? state_value(l, l->key, v->line, "overlay") : i;
 }
 
 int take_identity(struct loader *l, const struct yaml_value *v)
@@ -498,6 +495,22 @@ int take_env_set(struct loader *l, const struct yaml_value *v)
 
 /* ---- approvals, session, audit ---- */
 
+/* A team of people, which only a directory outside can resolve. */
+static int take_team(struct loader *l, const struct yaml_value *v)
+{
+	const char *name = v->text + strlen("team:");
+	size_t n =
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./");
+	char key[160];
+
+	if (n == 0 || n > 100 || name[n])
+		return reject_value(l, v,
+			"no team. Write team:NAME with letters, digits, -, _, . and / in the name");
+	l->layer->who |= WHO_TEAM;
+	snprintf(key, sizeof key, "approvals.who %s", v->text);
+	return state_value(l, key, v->line, "may answer");
+}
+
 int take_who(struct loader *l, const struct yaml_value *v)
 {
 	static const char *const words[] = {"session-owner", "admin"};
@@ -512,10 +525,11 @@ int take_who(struct loader *l, const struct yaml_value *v)
 	for (item = v->first; item; item = item->next) {
 		int i;
 
-		if (strncmp(item->text, "team:", 5) == 0)
-			return reject_value(l, item,
-				"a team, which is not supported by this version of agentd. Write "
-				"session-owner or admin (root and members of group agentd)");
+		if (strncmp(item->text, "team:", 5) == 0) {
+			if (take_team(l, item))
+				return -1;
+			continue;
+		}
 		i = take_word(l, item, words, 2);
 		if (i < 0)
 			return -1;
@@ -536,17 +550,15 @@ int take_timeout(struct loader *l, const struct yaml_value *v)
 
 int take_on_timeout(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"deny"};
+	static const char *const words[] = {"deny", "freeze"};
+	int i;
 
-	if (v->type == YAML_TEXT && strcmp(v->text, "freeze") == 0)
-		return reject_value(l, v,
-			"an end of waiting that is not supported by this version of agentd. Write "
-			"deny");
 	if (v->type == YAML_TEXT && strcmp(v->text, "allow") == 0)
 		return reject_value(l, v,
 			"`allow` when nobody answers, which the language does not have. Write "
 			"deny");
-	return take_word(l, v, words, 1) < 0 ? -1 : 0;
+	i = take_word(l, v, words, 2);
+	return i == 1 ? state_value(l, l->key, v->line, "freeze") : i;
 }
 
 int take_longest(struct loader *l, const struct yaml_value *v)
@@ -593,13 +605,26 @@ int take_on_lost_after(struct loader *l, const struct yaml_value *v)
 
 int take_durability(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"strict"};
+	static const char *const words[] = {"strict", "relaxed"};
+	int i = take_word(l, v, words, 2);
 
-	if (v->type == YAML_TEXT && strcmp(v->text, "relaxed") == 0)
-		return reject_value(l, v,
-			"a class that is not supported by this version of agentd. Write strict: a "
-			"record is on disk before its action goes on");
-	return take_word(l, v, words, 1) < 0 ? -1 : 0;
+	return i == 1 ? state_value(l, l->key, v->line, "relaxed") : i;
+}
+
+/* `exec: {best-effort: true}` */
+int take_best_effort(struct loader *l, const struct yaml_value *v)
+{
+	const char *key = l->key;
+	int on;
+
+	if (take_bool(l, v, &on))
+		return -1;
+	for (unsigned i = 0; on && section_at(i); i++) {
+		if (strncmp(section_at(i), key, strlen(section_at(i))) == 0 &&
+			key[strlen(section_at(i))] == '.')
+			l->layer->best_effort |= 1u << i;
+	}
+	return 0;
 }
 
 /* ---- the document ---- */

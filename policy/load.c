@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/compile.h"
+#include "policy/extend.h"
 #include "policy/internal.h"
 #include "policy/never.h"
 #include "policy/text.h"
@@ -17,9 +18,10 @@ static const struct policy_facts no_facts = {.ci = -1};
 
 const char *policy_origin_name(enum policy_origin o)
 {
-	static const char *const names[] = {"", "builtin", "admin", "user", "repo", "cli"};
+	static const char *const names[] = {
+		"", "builtin", "admin", "user", "repo", "cli", "extended"};
 
-	return o >= POLICY_BUILTIN && o <= POLICY_CLI ? names[o] : "";
+	return o >= POLICY_BUILTIN && o <= POLICY_EXTENDED ? names[o] : "";
 }
 
 void policy_doc_digest(const char *text, size_t len, char out[65])
@@ -38,6 +40,17 @@ static void hash_fact(crypto_hash_sha256_state *h, const char *fact)
 
 	hash_number(h, fact ? n + 1 : 0);
 	crypto_hash_sha256_update(h, (const unsigned char *)(fact ? fact : ""), n);
+}
+
+static size_t count_expired(const struct policy *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->layers; i++) {
+		for (size_t k = 0; k < p->layer[i]->rules; k++)
+			n += (size_t)rule_is_expired(&p->stack, &p->layer[i]->rule[k]);
+	}
+	return n;
 }
 
 struct doc_digest {
@@ -76,23 +89,31 @@ static void stack_digest(struct policy *p, const struct policy_facts *facts)
 	hash_fact(&h, facts->host);
 	hash_fact(&h, facts->branch);
 	hash_number(&h, facts->ci < 0 ? 2 : facts->ci > 0);
+	hash_number(&h, count_expired(p)); /* which rules those are follows from the documents */
 	crypto_hash_sha256_final(&h, digest);
 	sodium_bin2hex(p->digest, sizeof p->digest, digest, sizeof digest);
 }
 
 /* ---- tests ---- */
 
-/* A document is tested as it would decide alone, on top of the built-in layer. */
+static int is_extended_by(const struct layer *l, const struct layer *by)
+{
+	while (l && l != by)
+		l = l->extender;
+	return l != NULL;
+}
+
+/* A document is tested as it would decide alone, with what it extends, on top of the built-in layer and
+ * on a day on which all its rules hold. */
 static void test_stack(const struct policy *p, const struct layer *l, struct stack *s)
 {
 	size_t i;
 
 	*s = (struct stack){0};
 	for (i = 0; i < p->layers; i++) {
-		if (p->layer[i]->origin == POLICY_BUILTIN && p->layer[i] != l)
+		if (p->layer[i]->origin == POLICY_BUILTIN || is_extended_by(p->layer[i], l))
 			stack_add(s, p->layer[i]);
 	}
-	stack_add(s, l);
 }
 
 /* The decision about a broken promise's example, or none. -1: out of memory. */
@@ -238,15 +259,129 @@ static int by_origin(const void *a, const void *b)
 	return d ? d : memcmp(x->sha256, y->sha256, sizeof x->sha256);
 }
 
-static int add_layer(struct policy *p, const struct policy_doc *doc,
-	const struct policy_facts *facts, struct policy_error *e)
+struct docs { /* what policy_load was given */
+	const struct policy_doc *doc;
+	size_t n;
+	const struct policy_facts *facts;
+	unsigned char used[POLICY_LAYERS_MAX]; /* extended by a layer */
+	struct policy_error *e;
+};
+
+static int add_layer(struct policy *p, struct docs *d, const struct policy_doc *doc,
+	const struct layer *extender);
+
+/* The document that an extension names; one with its digest before one without. */
+static const struct policy_doc *extension_doc(
+	struct docs *d, const char *name, const unsigned char sha256[32], int *matches)
+{
+	const struct policy_doc *named = NULL;
+	unsigned char have[32];
+
+	*matches = 0;
+	for (size_t i = 0; !*matches && i < d->n; i++) {
+		if (d->doc[i].origin != POLICY_EXTENDED || strcmp(d->doc[i].name, name) != 0)
+			continue;
+		named = &d->doc[i];
+		d->used[i] = 1;
+		crypto_hash_sha256(have, (const unsigned char *)named->text, named->len);
+		*matches = memcmp(have, sha256, sizeof have) == 0;
+	}
+	return named;
+}
+
+static int wrong_digest(struct docs *d, const struct layer *from, const struct extension *x,
+	const struct policy_doc *doc)
+{
+	char have[65], want[65], shown[120];
+
+	policy_doc_digest(doc->text, doc->len, have);
+	sodium_bin2hex(want, sizeof want, x->sha256, sizeof x->sha256);
+	return policy_fail(d->e, from->file, x->line, x->column,
+		"a file with another digest than it should have (%s: it is sha256:%s, not "
+		"sha256:%s). Read what changed in it, then write the digest that it has.",
+		text_show(shown, sizeof shown, x->path, strlen(x->path)), have, want);
+}
+
+/* How far a layer is from a document that stands for itself; EXTENSION_DEPTH_MAX also when one of those
+ * in between has the name: it would extend itself. */
+static unsigned extension_depth(const struct layer *from, const char *name)
+{
+	unsigned depth = 0;
+
+	for (; from; from = from->extender, depth++) {
+		if (strcmp(from->file, name) == 0)
+			return EXTENSION_DEPTH_MAX;
+	}
+	return depth - 1;
+}
+
+static int add_extension(
+	struct policy *p, struct docs *d, const struct layer *from, const struct extension *x)
+{
+	char name[2 * EXTENSION_PATH_MAX + 1024], shown[120];
+	const struct policy_doc *doc;
+	struct policy_doc own;
+	int matches;
+
+	text_show(shown, sizeof shown, x->path, strlen(x->path));
+	if (extension_name(from->file, x->path, name, sizeof name))
+		return policy_fail(d->e, from->file, x->line, x->column,
+			"a path that is too long (%s). Use a shorter one.", shown);
+	if (extension_depth(from, name) >= EXTENSION_DEPTH_MAX)
+		return policy_fail(d->e, from->file, x->line, x->column,
+			"a file that extends itself, or the fifth in a row (%s). Extend at most "
+			"four deep.",
+			shown);
+	doc = extension_doc(d, name, x->sha256, &matches);
+	if (!doc)
+		return policy_fail(d->e, from->file, x->line, x->column,
+			"a file that was not found (%s). Put it there, as a regular file that you "
+			"can read and no link, or take the entry out.",
+			shown);
+	if (!matches)
+		return wrong_digest(d, from, x, doc);
+	own = *doc;
+	own.origin = from->origin;
+	return add_layer(p, d, &own, from);
+}
+
+/* A document, and what it extends. extender NULL: it stands for itself. */
+static int add_layer(struct policy *p, struct docs *d, const struct policy_doc *doc,
+	const struct layer *extender)
 {
 	struct layer *l = arena_alloc(&p->arena, sizeof *l);
 
 	if (!l)
-		return policy_no_memory(e, doc->name);
+		return policy_no_memory(d->e, doc->name);
+	if (p->layers > POLICY_LAYERS_MAX)
+		return policy_fail(d->e, doc->name, 0, 0,
+			"more layers than the 64 that a session can have. Merge some.");
 	p->layer[p->layers++] = l; /* so that its tests are freed, whatever happens */
-	return layer_load(&p->arena, doc, facts, l, e);
+	if (layer_load(&p->arena, doc, d->facts, l, d->e))
+		return -1;
+	l->extender = extender;
+	l->active &= !extender || extender->active;
+	for (size_t i = 0; i < l->extensions; i++) {
+		if (add_extension(p, d, l, &l->extension[i]))
+			return -1;
+	}
+	return 0;
+}
+
+static int add_layers(struct policy *p, struct docs *d)
+{
+	if (add_layer(p, d, policy_builtin(), NULL))
+		return -1;
+	for (size_t i = 0; i < d->n; i++) {
+		if (d->doc[i].origin != POLICY_EXTENDED && add_layer(p, d, &d->doc[i], NULL))
+			return -1;
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		if (d->doc[i].origin == POLICY_EXTENDED && !d->used[i])
+			return policy_fail(
+				d->e, d->doc[i].name, 0, 0, "a document that no layer extends.");
+	}
+	return 0;
 }
 
 static int check_docs(const struct policy_doc *docs, size_t n, struct policy_error *e)
@@ -261,7 +396,7 @@ static int check_docs(const struct policy_doc *docs, size_t n, struct policy_err
 	for (i = 0; i < n; i++) {
 		if (!docs[i].name || (!docs[i].text && docs[i].len))
 			return policy_fail(e, "", 0, 0, "a policy document without name or text.");
-		if (docs[i].origin <= POLICY_BUILTIN || docs[i].origin > POLICY_CLI)
+		if (docs[i].origin <= POLICY_BUILTIN || docs[i].origin > POLICY_EXTENDED)
 			return policy_fail(e, docs[i].name, 0, 0,
 				"a policy document of an unknown origin (%d).",
 				(int)docs[i].origin);
@@ -300,20 +435,18 @@ static int refuse_ungated(const struct policy *p, struct policy_error *e)
 static int load_stack(struct policy *p, const struct policy_doc *docs, size_t n,
 	const struct policy_facts *facts, struct policy_error *e)
 {
+	struct docs d = {docs, n, facts, {0}, e};
 	size_t i;
 
-	p->layer = arena_array(&p->arena, n + 1, sizeof(struct layer *));
+	p->layer = arena_array(&p->arena, POLICY_LAYERS_MAX + 1, sizeof(struct layer *));
 	p->compiled = arena_array(&p->arena, ACTION_KINDS, sizeof *p->compiled);
 	p->work = arena_alloc(&p->arena, sizeof *p->work);
 	if (!p->layer || !p->compiled || !p->work)
 		return policy_no_memory(e, "");
 	*p->work = facts->session ? LOAD_WORK / 5 : LOAD_WORK;
-	if (add_layer(p, policy_builtin(), facts, e))
+	if (add_layers(p, &d))
 		return -1;
-	for (i = 0; i < n; i++) {
-		if (add_layer(p, &docs[i], facts, e))
-			return -1;
-	}
+	p->stack.date = facts->any ? 0 : facts->date ? facts->date : STACK_NO_DATE;
 	qsort(p->layer, p->layers, sizeof(struct layer *), by_origin);
 	for (i = 0; i < p->layers; i++) {
 		if (p->layer[i]->active)
@@ -396,6 +529,7 @@ int policy_layer_get(const struct policy *p, size_t i, struct policy_layer *out)
 		.file = l->file,
 		.title = l->title,
 		.active = l->active,
+		.extended_by = l->extender ? l->extender->file : NULL,
 		.ceiling = l->ceiling,
 		.allow = l->of[VERDICT_ALLOW],
 		.ask = l->of[VERDICT_ASK],

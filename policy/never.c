@@ -161,6 +161,7 @@ static int distinguish(struct proof *x)
 {
 	plan_shape(&x->plan);
 	plan_distinguish(&x->plan, &x->view);
+	plan_distinguish_natural(&x->plan);
 	for (size_t i = 0; atlas_at(i); i++) {
 		if (atlas_distinguish(
 			    &x->plan.arena, &x->alphabet, &x->part[i], x->kind, &x->plan.shape))
@@ -245,19 +246,47 @@ static enum dfa_status prove_kind(struct proof *x)
 	return s;
 }
 
+/* Whether a session of this stack only starts where rules of files are enforced. */
+static int binds_files(const struct stack *s)
+{
+	for (size_t i = 0; i < s->layers; i++) {
+		const struct layer *l = s->layer[i];
+
+		for (size_t j = 0; !layer_best_effort(l, kind_file.section) && j < l->rules; j++) {
+			if (rule_kind(&l->rule[j]) == &kind_file)
+				return 1;
+		}
+	}
+	return 0;
+}
+
+/* Where rules of files hold, a tool that opens one inside of the sandbox does not get further than they
+ * let it, whatever the tools rules say. */
+static unsigned names_of(const struct stack *s, unsigned names, const struct kind *k)
+{
+	if (k != &kind_tool || !binds_files(s))
+		return names;
+	for (unsigned i = 0; atlas_at(i); i++) {
+		if (names_kind(1u << i, &kind_file))
+			names &= ~(1u << i);
+	}
+	return names;
+}
+
 int never_prove_kind(const struct policy *p, const struct stack *s, const struct test *t,
 	const struct kind *k, struct never *out)
 {
+	unsigned names = names_of(s, t->atlas, k);
 	enum dfa_status status;
 	struct proof *x;
 
 	*out = (struct never){0};
-	if (!may_allow(s, k) || !names_kind(t->atlas, k))
+	if (!may_allow(s, k) || !names_kind(names, k))
 		return 0;
 	x = calloc(1, sizeof *x);
 	if (!x)
 		return -1;
-	*x = (struct proof){.policy = p, .stack = s, .kind = k, .names = t->atlas, .out = out};
+	*x = (struct proof){.policy = p, .stack = s, .kind = k, .names = names, .out = out};
 	status = prove_kind(x);
 	free(x);
 	if (status == DFA_TOO_LARGE) {

@@ -1,4 +1,5 @@
 /* Scalars of a policy: words, booleans, numbers, sizes, durations; see take.h. */
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -162,4 +163,18 @@ int take_duration(
 		return reject_value(l, v, "out of range. Write %llus to %llus",
 			(unsigned long long)least, (unsigned long long)most);
 	return 0;
+}
+
+int take_sha256(struct loader *l, const struct yaml_value *v, unsigned char out[32])
+{
+	static const char prefix[] = "sha256:";
+	size_t at = sizeof prefix - 1, n = 0;
+
+	if (v->type == YAML_TEXT && v->len == at + 64 && memcmp(v->text, prefix, at) == 0 &&
+		strspn(v->text + at, "0123456789abcdef") == 64 &&
+		sodium_hex2bin(out, 32, v->text + at, 64, NULL, &n, NULL) == 0 && n == 32)
+		return 0;
+	return reject_value(l, v,
+		"no digest. Write sha256: and its 64 digits in lower case, as sha256sum prints "
+		"them");
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "policy/atlas.h"
 #include "policy/kinds/kind.h"
 #include "policy/take.h"
 #include "policy/text.h"
@@ -14,7 +15,7 @@
 #define SECRETS_MAX 32u
 #define ACTIONS_MAX 64u
 
-static const struct stated *stated_of(const struct layer *y, const char *key)
+const struct stated *stated_of(const struct layer *y, const char *key)
 {
 	const struct stated *s = y->stated;
 
@@ -23,9 +24,7 @@ static const struct stated *stated_of(const struct layer *y, const char *key)
 	return s;
 }
 
-/* Keeps a value under a key, behind what is there. */
-__attribute__((format(printf, 4, 5))) static int state(
-	struct loader *l, const char *key, unsigned line, const char *fmt, ...)
+int state_value(struct loader *l, const char *key, unsigned line, const char *fmt, ...)
 {
 	struct stated *s = arena_alloc(l->arena, sizeof *s), **end = &l->layer->stated;
 	char text[3072];
@@ -53,8 +52,9 @@ static int state_duration(
 	const char *key = l->key;
 	uint64_t s;
 
-	return take_duration(l, v, least, most, &s) ? -1
-						    : state(l, key, v->line, "%" PRIu64 "s", s);
+	return take_duration(l, v, least, most, &s)
+		       ? -1
+		       : state_value(l, key, v->line, "%" PRIu64 "s", s);
 }
 
 static int state_number(struct loader *l, const struct yaml_value *v, uint64_t most)
@@ -62,12 +62,12 @@ static int state_number(struct loader *l, const struct yaml_value *v, uint64_t m
 	const char *key = l->key;
 	uint64_t n;
 
-	return take_number(l, v, 1, most, &n) ? -1 : state(l, key, v->line, "%" PRIu64, n);
+	return take_number(l, v, 1, most, &n) ? -1 : state_value(l, key, v->line, "%" PRIu64, n);
 }
 
 static int state_word(struct loader *l, const struct yaml_value *v, const char *only)
 {
-	return take_word(l, v, &only, 1) < 0 ? -1 : state(l, l->key, v->line, "%s", only);
+	return take_word(l, v, &only, 1) < 0 ? -1 : state_value(l, l->key, v->line, "%s", only);
 }
 
 /* ---- single values ---- */
@@ -84,13 +84,64 @@ int take_disk_write(struct loader *l, const struct yaml_value *v)
 
 	if (take_size(l, v, UINT64_C(1) << 20, UINT64_C(1024) << 40, &n))
 		return -1;
-	return state(l, key, v->line, "%" PRIu64 "KiB", n >> 10);
+	return state_value(l, key, v->line, "%" PRIu64 "KiB", n >> 10);
+}
+
+/* ---- session.lease: a duration, or {ttl: 10m, renew: [ssh, file], on_expiry: kill} ---- */
+
+int take_lease_ttl(struct loader *l, const struct yaml_value *v)
+{
+	return state_duration(l, v, 60, 30 * 86400);
+}
+
+int take_lease_renew(struct loader *l, const struct yaml_value *v)
+{
+	static const char *const ways[] = {"ssh", "https", "file"};
+	const char *key = l->key;
+	const struct yaml_value *item;
+	unsigned seen = 0;
+
+	if (take_list(l, v))
+		return -1;
+	for (item = v->first; item; item = item->next) {
+		int i = take_word(l, item, ways, ARRAY_LEN(ways));
+
+		if (i < 0)
+			return -1;
+		if (seen >> i & 1)
+			return reject_value(l, item, "the same way twice. Keep one");
+		seen |= 1u << i;
+	}
+	if (!seen)
+		return reject_value(l, v,
+			"no way to renew it, so that every session ends. Write [ssh, https, file] "
+			"or some of them");
+	return state_value(l, key, v->line, "%s%s%s", seen & 1 ? "ssh " : "",
+		seen & 2 ? "https " : "", seen & 4 ? "file " : "");
+}
+
+int take_lease_expiry(struct loader *l, const struct yaml_value *v)
+{
+	static const char *const words[] = {"freeze", "kill"};
+	int i = take_word(l, v, words, 2);
+
+	return i < 0 ? -1 : state_value(l, l->key, v->line, "%s", words[i]);
 }
 
 int take_lease(struct loader *l, const struct yaml_value *v)
 {
-	return state_duration(l, v, 60, 30 * 86400);
+	if (v->type != YAML_MAPPING)
+		return state_duration(l, v, 60, 30 * 86400);
+	if (keys_take(l, "session.lease", v))
+		return -1;
+	if (!stated_of(l->layer, "session.lease.ttl"))
+		return reject_value(l, v,
+			"a lease without its length. Write {ttl: 10m, renew: [ssh, https, file], "
+			"on_expiry: freeze}");
+	return 0;
 }
+
+/* ---- single values again ---- */
 
 int take_heartbeat(struct loader *l, const struct yaml_value *v)
 {
@@ -144,7 +195,8 @@ int take_kill_canary(struct loader *l, const struct yaml_value *v)
 	const char *key = l->key;
 	int on;
 
-	return take_bool(l, v, &on) ? -1 : state(l, key, v->line, "%s", on ? "true" : "false");
+	return take_bool(l, v, &on) ? -1
+				    : state_value(l, key, v->line, "%s", on ? "true" : "false");
 }
 
 int take_kill_if(struct loader *l, const struct yaml_value *v)
@@ -156,6 +208,130 @@ int take_kill_if(struct loader *l, const struct yaml_value *v)
 			"a kill switch without a condition. Write {denials_per_minute: 30} or "
 			"{canary_read: true}");
 	return 0;
+}
+
+int take_traps(struct loader *l, const struct yaml_value *v)
+{
+	static const char *const words[] = {"report", "quarantine"};
+	int i = take_word(l, v, words, 2);
+
+	return i < 0 ? -1 : state_value(l, l->key, v->line, "%s", words[i]);
+}
+
+/* ---- lists ---- */
+
+int take_items(struct loader *l, const struct yaml_value *v, const char *key,
+	int (*check)(struct loader *l, const struct yaml_value *item))
+{
+	const struct yaml_value *item, *other;
+	char all[2048] = "";
+	size_t n = 0;
+
+	if (take_list(l, v))
+		return -1;
+	if (v->count == 0)
+		return reject_value(l, v, "an empty list, which says nothing. Delete the key");
+	for (item = v->first; item; item = item->next) {
+		for (other = v->first; other != item; other = other->next) {
+			if (strcmp(other->text, item->text) == 0)
+				return reject_value(l, item, "the same item twice. Keep one");
+		}
+		if (check(l, item))
+			return -1;
+		if (item->len > sizeof all - n - 3)
+			return reject_value(l, v, "too much text. Use fewer than 2048 bytes");
+		n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", n ? ", " : "", item->text);
+	}
+	return state_value(l, key, v->line, "%s", all);
+}
+
+/* A class of actions whose answers are never kept: secrets, or what the atlas names. */
+static int check_never_for(struct loader *l, const struct yaml_value *item)
+{
+	const char *near = NULL;
+
+	if (strcmp(item->text, "secrets") == 0 || atlas_find(item->text, item->len, &near) >= 0)
+		return 0;
+	if (near)
+		return reject_value(
+			l, item, "no name of the danger atlas. Did you mean `%s`?", near);
+	return reject_value(l, item,
+		"no name of the danger atlas. Write secrets, or names of docs/policy.md section 5");
+}
+
+int take_never_for(struct loader *l, const struct yaml_value *v)
+{
+	return take_items(l, v, l->key, check_never_for);
+}
+
+/* One port number; *i stops behind it. */
+static int is_port(const char *s, size_t n, size_t *i)
+{
+	unsigned port = 0;
+	size_t start = *i;
+
+	while (*i < n && *i - start < 5 && s[*i] >= '0' && s[*i] <= '9')
+		port = port * 10 + (unsigned)(s[(*i)++] - '0');
+	return *i > start && s[start] != '0' && port <= 65535;
+}
+
+/* `3000`, or `3000:8080`: the port inside, and another one of the host's loopback. */
+static int check_publish(struct loader *l, const struct yaml_value *item)
+{
+	size_t i = 0;
+	int ok = is_port(item->text, item->len, &i);
+
+	if (ok && i < item->len)
+		ok = item->text[i++] == ':' && is_port(item->text, item->len, &i);
+	if (ok && i == item->len)
+		return 0;
+	return reject_value(l, item,
+		"no port to publish. Write PORT, or PORT:HOSTPORT like \"3000:8080\"; it is "
+		"reachable from the host itself only");
+}
+
+int take_publish(struct loader *l, const struct yaml_value *v)
+{
+	return take_items(l, v, l->key, check_publish);
+}
+
+int take_command(struct loader *l, const struct yaml_value *v, const char *key)
+{
+	const struct yaml_value *item;
+	char all[2048] = "";
+	size_t n = 0;
+
+	if (take_list(l, v))
+		return -1;
+	if (v->count == 0)
+		return reject_value(
+			l, v, "no command. Write the program and its arguments, one text for each");
+	for (item = v->first; item; item = item->next) {
+		char quoted[600];
+
+		if (item->len > 256)
+			return reject_value(l, item,
+				"an argument of more than 256 bytes. Put it into a script");
+		text_quoted(quoted, sizeof quoted, item->text, item->len);
+		if (strlen(quoted) > sizeof all - n - 2)
+			return reject_value(
+				l, v, "a command of more than 2048 bytes. Put it into a script");
+		n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", n ? " " : "", quoted);
+	}
+	return state_value(l, key, v->line, "%s", all);
+}
+
+/* A program and its arguments, or the https URL of a webhook. */
+int take_notify(struct loader *l, const struct yaml_value *v)
+{
+	if (v->type == YAML_LIST)
+		return take_command(l, v, l->key);
+	if (v->type == YAML_TEXT && strncmp(v->text, "https://", 8) == 0 && v->len > 8 &&
+		v->len <= 512 && !strpbrk(v->text, " \n\t"))
+		return state_value(l, l->key, v->line, "%s", v->text);
+	return reject_value(l, v,
+		"nobody to notify. Write a command like [notify-send, agentd], or the URL of a "
+		"webhook, https://HOST/PATH");
 }
 
 /* ---- audit.redact ---- */
@@ -199,7 +375,7 @@ int take_redact(struct loader *l, const struct yaml_value *v)
 			return reject_value(l, item, "too many names. Use fewer than 2048 bytes");
 		n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", n ? ", " : "", item->text);
 	}
-	return state(l, key, v->line, "%s", all);
+	return state_value(l, key, v->line, "%s", all);
 }
 
 /* ---- limits.actions ---- */
@@ -262,7 +438,7 @@ int take_actions(struct loader *l, const struct yaml_value *v)
 		if (snprintf(key, sizeof key, "limits.actions %s", item->key->text) >=
 			(int)sizeof key)
 			return reject_value(l, item->key, "a rule that is too long. Shorten it");
-		if (state(l, key, item->line, "%" PRIu64 " per %" PRIu64 "s", n, seconds))
+		if (state_value(l, key, item->line, "%" PRIu64 " per %" PRIu64 "s", n, seconds))
 			return -1;
 	}
 	return 0;
@@ -359,7 +535,7 @@ static int take_secret(struct loader *l, const struct yaml_value *v)
 	if (stated_of(l->layer, key))
 		return reject_value(
 			l, p->name, "a name that another secret has. Write another one");
-	return state(
+	return state_value(
 		l, key, v->line, "%s for %s as %s", p->from->text, p->url->text, p->header->text);
 }
 
@@ -373,47 +549,6 @@ int take_secrets(struct loader *l, const struct yaml_value *v)
 		return reject_value(l, v, "more than 32 secrets. Use fewer");
 	for (item = v->first; item; item = item->next) {
 		if (take_secret(l, item))
-			return -1;
-	}
-	return 0;
-}
-
-/* ---- extends ---- */
-
-int take_extend_builtin(struct loader *l, const struct yaml_value *v)
-{
-	static const char *const known[] = {"coding-base@1"};
-
-	return take_word(l, v, known, 1) < 0 ? -1 : 0;
-}
-
-int take_extend_remote(struct loader *l, const struct yaml_value *v)
-{
-	return reject_value(l, v->key,
-		"a layer from elsewhere, which this version does not fetch. Put the file into "
-		"/etc/agentd/policy.d");
-}
-
-static int take_extend(struct loader *l, const struct yaml_value *v)
-{
-	if (v->type != YAML_MAPPING)
-		return reject_value(l, v, "no layer. Write {builtin: coding-base@1}");
-	if (keys_take(l, "extend", v))
-		return -1;
-	if (v->count == 0)
-		return reject_value(l, v, "no layer. Write {builtin: coding-base@1}");
-	return 0;
-}
-
-/* Layers that are there anyway: the built-in one always applies. */
-int take_extends(struct loader *l, const struct yaml_value *v)
-{
-	const struct yaml_value *item;
-
-	if (v->type != YAML_LIST)
-		return take_list(l, v);
-	for (item = v->first; item; item = item->next) {
-		if (take_extend(l, item))
 			return -1;
 	}
 	return 0;
