@@ -268,3 +268,21 @@ void ctl_json_string(const char *s)
 	}
 	putchar('"');
 }
+
+/* It is beside this program, or where it was installed. */
+void ctl_exec_tools(char **argv)
+{
+	char path[4096 + 32];
+	ssize_t n = readlink("/proc/self/exe", path, 4096);
+	char *slash;
+
+	if (n > 0) {
+		path[n] = 0;
+		slash = strrchr(path, '/');
+		if (slash) {
+			snprintf(slash + 1, 32, "agentctl-tools");
+			execv(path, argv);
+		}
+	}
+	execv(AGENTD_PREFIX "/libexec/agentd/agentctl-tools", argv);
+}

@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agentctl/extends.h"
 #include "agentctl/gitconfig.h"
 #include "agentctl/place.h"
 #include "agentctl/toolchains.h"
@@ -148,7 +149,7 @@ int gather_place(struct whereabouts *w, const struct run_options *o, struct erro
 
 /* Adds the policy document at path. optional: a file that is not there is left out. */
 static int put_document(struct request_writer *r, enum doc_origin origin, const char *path,
-	int optional, struct error *e)
+	int optional, struct extends *x, struct error *e)
 {
 	size_t n, head = strlen(path) + 2;
 	cleanup_free char *text = io_read_file(AT_FDCWD, path, DOC_MAX, &n, e);
@@ -167,29 +168,50 @@ static int put_document(struct request_writer *r, enum doc_origin origin, const 
 	memcpy(value + head, text, n);
 	request_put(r, REQ_DOC, value, head + n);
 	free(value);
+	return origin == DOC_EXTENDED ? 0 : extends_note(x, path, text, n, e);
+}
+
+static int put_extended(struct request_writer *r, struct extends *x, struct error *e)
+{
+	if (extends_find(x, e) < 0)
+		return -1;
+	for (const char *path = x->list; path < x->list + x->list_len; path += strlen(path) + 1) {
+		if (put_document(r, DOC_EXTENDED, path, 0, x, e) < 0)
+			return -1;
+	}
 	return 0;
 }
 
-static int put_documents(struct request_writer *r, const struct whereabouts *w,
-	const struct run_options *o, struct error *e)
+static int put_own_documents(struct request_writer *r, const struct whereabouts *w,
+	const struct run_options *o, struct extends *x, struct error *e)
 {
 	char path[PATH_MAX + 64];
 
 	snprintf(path, sizeof path, "%s/.config/agentd/policy.yaml", w->home);
-	if (put_document(r, DOC_USER, path, 1, e) < 0)
+	if (put_document(r, DOC_USER, path, 1, x, e) < 0)
 		return -1;
 	snprintf(path, sizeof path, "%s/.agentd/policy.yaml", w->workspace);
-	if (put_document(r, DOC_REPO, path, 1, e) < 0)
+	if (put_document(r, DOC_REPO, path, 1, x, e) < 0)
 		return -1;
 	for (int i = 0; i < o->policies; i++) {
 		char real[PATH_MAX];
 
 		if (!realpath(o->policy[i], real))
 			return error_set(e, errno, "policy %s", ctl_safe(o->policy[i]));
-		if (put_document(r, DOC_CLI, real, 0, e) < 0)
+		if (put_document(r, DOC_CLI, real, 0, x, e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int put_documents(struct request_writer *r, const struct whereabouts *w,
+	const struct run_options *o, struct error *e)
+{
+	struct extends x = {0};
+	int failed = put_own_documents(r, w, o, &x, e) < 0 || put_extended(r, &x, e) < 0;
+
+	extends_free(&x);
+	return failed ? -1 : 0;
 }
 
 static int put_protected(struct request_writer *r, const struct whereabouts *w, struct error *e)

@@ -172,24 +172,6 @@ static int unknown_verb(const char *name)
 		CTL_USAGE, "there is no verb %s (agentctl help lists them)", ctl_safe(name));
 }
 
-/* Where agentctl-tools is: beside this program, or where it was installed. */
-static void exec_beside(char **argv)
-{
-	char path[4096 + 32];
-	ssize_t n = readlink("/proc/self/exe", path, 4096);
-	char *slash;
-
-	if (n > 0) {
-		path[n] = 0;
-		slash = strrchr(path, '/');
-		if (slash) {
-			snprintf(slash + 1, 32, "agentctl-tools");
-			execv(path, argv);
-		}
-	}
-	execv(AGENTD_PREFIX "/libexec/agentd/agentctl-tools", argv);
-}
-
 /* Becomes agentctl-tools; args are those from the verb on. */
 static int run_tools(const struct ctl *c, int argc, char **args)
 {
@@ -205,7 +187,7 @@ static int run_tools(const struct ctl *c, int argc, char **args)
 	}
 	for (int i = 0; i < argc; i++)
 		argv[n++] = args[i];
-	exec_beside(argv);
+	ctl_exec_tools(argv);
 	free(argv);
 	return ctl_fail(CTL_FAILED,
 		"the verb %s needs agentctl-tools, which is neither beside agentctl nor in "

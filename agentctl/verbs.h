@@ -45,6 +45,9 @@ __attribute__((format(printf, 2, 3))) int ctl_fail(int code, const char *fmt, ..
 /* Prints "agentctl VERB: TEXT", its usage line and where help is, on stderr. Returns CTL_USAGE. */
 __attribute__((format(printf, 2, 3))) int ctl_usage(const struct verb *v, const char *fmt, ...);
 
+/* Becomes agentctl-tools; returns when it cannot, with errno. */
+void ctl_exec_tools(char **argv);
+
 /* Connects to control.sock or kill.sock (paths.control, paths.kill). The fd, or -1 with *e filled:
  * the text says the cure ("agentd is not running below /x: start it with …"). */
 int ctl_connect(const struct ctl *c, const char *socket_path, struct error *e);

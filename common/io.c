@@ -60,9 +60,18 @@ ssize_t io_read_full(int fd, void *buf, size_t n)
 	return (ssize_t)got;
 }
 
-char *io_read_file(int dirfd, const char *path, size_t max, size_t *n, struct error *e)
+static void close_keeping_errno(int fd)
 {
-	cleanup_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int code = errno;
+
+	close(fd);
+	errno = code;
+}
+
+/* Takes fd, which may be -1 with errno. */
+static char *read_regular(int file, const char *path, size_t max, size_t *n, struct error *e)
+{
+	cleanup_close int fd = file;
 	cleanup_free char *buf = NULL;
 	struct stat st;
 	char *out;
@@ -95,6 +104,42 @@ char *io_read_file(int dirfd, const char *path, size_t max, size_t *n, struct er
 	out = buf;
 	buf = NULL;
 	return out;
+}
+
+char *io_read_file(int dirfd, const char *path, size_t max, size_t *n, struct error *e)
+{
+	return read_regular(
+		openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), path, max, n, e);
+}
+
+char *io_read_below(int dirfd, const char *path, size_t max, size_t *n, struct error *e)
+{
+	int dir = dirfd, fd;
+	char part[256];
+	size_t len;
+
+	while ((len = strcspn(path, "/")) < strlen(path)) {
+		int down = -1;
+
+		errno = ENAMETOOLONG;
+		if (len < sizeof part) {
+			memcpy(part, path, len);
+			part[len] = 0;
+			down = openat(dir, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		}
+		if (dir != dirfd)
+			close_keeping_errno(dir);
+		if (down < 0) {
+			error_set(e, errno, "cannot open %s", path);
+			return NULL;
+		}
+		dir = down;
+		path += len + 1;
+	}
+	fd = openat(dir, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (dir != dirfd)
+		close_keeping_errno(dir);
+	return read_regular(fd, path, max, n, e);
 }
 
 int io_sealed_memfd(const char *name, const void *buf, size_t n, struct error *e)

@@ -25,6 +25,10 @@ ssize_t io_read_full(int fd, void *buf, size_t n);
  * A longer file is an error (EFBIG). dirfd/path as for openat(2). */
 char *io_read_file(int dirfd, const char *path, size_t max, size_t *n, struct error *e);
 
+/* The same for a path below a directory, without following any link: path has no empty part, no `.` and
+ * no `..`. */
+char *io_read_below(int dirfd, const char *path, size_t max, size_t *n, struct error *e);
+
 /* memfd_create(2) with the n bytes in it, sealed against every later change (F_SEAL_SEAL, SHRINK,
  * GROW, WRITE), close-on-exec. The caller owns the fd. -1 with *e filled. */
 int io_sealed_memfd(const char *name, const void *buf, size_t n, struct error *e);

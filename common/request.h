@@ -35,7 +35,8 @@ enum request_tag {
 enum doc_origin {
 	DOC_USER = 1,
 	DOC_REPO,
-	DOC_CLI
+	DOC_CLI,
+	DOC_EXTENDED = 5 /* a file that another document extends (policy/extend.h) */
 }; /* admin and built-in layers: the broker's own */
 
 struct request_writer {

@@ -13,6 +13,7 @@
 #include "agentd/broker/trust.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "policy/extend.h"
 
 static int add(struct layers *l, struct policy_doc d, struct error *e)
 {
@@ -63,6 +64,14 @@ static int is_policy(const struct dirent *d)
 	return d->d_name[0] != '.';
 }
 
+/* Where files are that the others extend. */
+static int is_directory(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int check_name(const char *name, const char *where, struct error *e)
 {
 	size_t n = strlen(name);
@@ -73,6 +82,38 @@ static int check_name(const char *name, const char *where, struct error *e)
 		"%s/%s is not a *.yaml file: rename it, or move it away (a policy that is not read "
 		"must not look like one that is)",
 		where, name);
+}
+
+struct admin_dir {
+	int fd;
+	const char *where;
+};
+
+/* `from` is a document of the directory, or one below it that such a document extends. Who else can
+ * write the file does not matter: its digest stands in the document. */
+static char *read_below(void *ctx, const struct policy_doc *from, const char *path, size_t *len)
+{
+	const struct admin_dir *d = ctx;
+	size_t n = strlen(d->where);
+	char whole[2048];
+	struct error ignored;
+
+	if (extension_name(from->name, path, whole, sizeof whole) ||
+		strncmp(whole, d->where, n) != 0 || whole[n] != '/')
+		return NULL;
+	return io_read_below(d->fd, whole + n + 1, POLICY_DOC_MAX, len, &ignored);
+}
+
+/* What the administrator's documents extend; the others' come with the request. */
+static int read_extended(struct layers *l, int dir, const char *where, struct error *e)
+{
+	struct policy_docs_list list = {l->docs, l->n, POLICY_LAYERS_MAX, l->owned, l->nowned};
+	struct admin_dir d = {dir, where};
+	int failed = policy_extend(&list, read_below, &d, e);
+
+	l->n = list.n;
+	l->nowned = list.owned_n;
+	return failed;
 }
 
 static int read_dir(struct layers *l, const char *where, struct error *e)
@@ -87,14 +128,15 @@ static int read_dir(struct layers *l, const char *where, struct error *e)
 	if (n < 0)
 		return error_set(e, errno, "cannot read %s", where);
 	for (int i = 0; i < n; i++) {
-		if (r == 0)
+		if (r == 0 && !is_directory(dir, names[i]->d_name)) {
 			r = check_name(names[i]->d_name, where, e);
-		if (r == 0)
-			r = read_admin(l, dir, names[i]->d_name, where, e);
+			if (r == 0)
+				r = read_admin(l, dir, names[i]->d_name, where, e);
+		}
 		free(names[i]);
 	}
 	free(names);
-	return r;
+	return r == 0 ? read_extended(l, dir, where, e) : r;
 }
 
 static int check_trust(

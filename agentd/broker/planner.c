@@ -93,6 +93,7 @@ static void find_facts(struct launch_try *t)
 
 	t->facts.ci = t->r.ci;
 	t->facts.session = 1;
+	t->facts.date = policy_date((int64_t)(io_now_real() / 1000000000u));
 	t->facts.agent = t->r.agent ? t->r.agent : "command";
 	t->facts.branch = t->r.branch;
 	if (login_of(t->b->cfg.passwd, t->peer.uid, t->user, sizeof t->user) == 0)

@@ -49,6 +49,7 @@ static void make_key(const struct policy_doc *docs, size_t n, const struct polic
 	add_str(&h, f->host);
 	add_str(&h, f->branch);
 	add(&h, &f->ci, sizeof f->ci);
+	add(&h, &f->date, sizeof f->date);
 	crypto_generichash_final(&h, key, crypto_generichash_BYTES);
 }
 

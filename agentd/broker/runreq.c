@@ -84,6 +84,9 @@ static int origin_of(const struct parser *p, unsigned char o, enum policy_origin
 	case DOC_CLI:
 		*out = POLICY_CLI;
 		return 0;
+	case DOC_EXTENDED: /* is nothing unless a layer names it, and its digest */
+		*out = POLICY_EXTENDED;
+		return 0;
 	case DOC_ADMIN:
 		*out = POLICY_ADMIN;
 		return p->own ? 0 : -1;

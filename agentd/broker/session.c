@@ -11,11 +11,13 @@
 #include "agentd/broker/text.h"
 #include "common/io.h"
 
-#define SESSION_MAGIC 0x31534553u /* "SES1" */
+#define SESSION_MAGIC 0x32534553u /* "SES2" */
 
 struct head {
 	uint32_t magic, uid;
 	int32_t ci;
+	uint32_t
+		date; /* the session keeps the rules it started with, also those that end meanwhile */
 	uint32_t items;
 	char name[NAME_CAP], id[SESSION_CAP], agent[NAME_CAP], user[33];
 	char workspace[1025], home[1025], cwd[1025];
@@ -86,6 +88,7 @@ int session_save(const struct session *s, const struct session_policy *sp, struc
 
 	fill_head(&h, s);
 	h.ci = sp->facts.ci;
+	h.date = sp->facts.date;
 	text_put(&t, (const char *)&h, sizeof h);
 	put_fact(&t, &h, ITEM_AGENT, sp->facts.agent);
 	put_fact(&t, &h, ITEM_USER, sp->facts.user);
@@ -202,6 +205,7 @@ static int load_policy(struct session *s, const struct head *h, struct reader *r
 	if (r->n)
 		return error_set(e, 0, "the session file is damaged");
 	r->facts.ci = h->ci;
+	r->facts.date = h->date;
 	r->facts.session = 1;
 	s->policy = policies_get(r->docs, r->ndocs, &r->facts, &pe);
 	if (!s->policy)

@@ -3,6 +3,7 @@ signals, terminal modes, detach and attach, exit codes, what is shown. No sandbo
 import array
 import fcntl
 import functools
+import hashlib
 import json
 import os
 import pty
@@ -279,6 +280,28 @@ def test_passes_streams_and_code():
     assert all(p.startswith("pipe:") for p in fake.passed), fake.passed
     code, out, _ = fake.ctl("run", "--", "cat")
     assert (code, out) == (0, "") and fake.passed[0] == "/dev/null"
+
+
+@tidy
+def test_request_with_a_file_that_a_policy_extends():
+    """The request has the files that a document extends, and what those extend"""
+    fake = Fake()
+    texts = {"base.yaml": "policy: 1\n"}
+    for name, part in (("parts/mid.yaml", "base.yaml"), ("cli.yaml", "parts/mid.yaml")):
+        digest = hashlib.sha256(texts[part].encode()).hexdigest()
+        texts[name] = f"policy: 1\nextends: [{{file: {part}, digest: 'sha256:{digest}'}}]\n"
+    os.makedirs(fake.dir + "/parts")
+    for name, path in (("cli.yaml", "cli.yaml"), ("parts/mid.yaml", "parts/mid.yaml"),
+                       ("base.yaml", "parts/base.yaml")):
+        with open(fake.dir + "/" + path, "w", encoding="ascii") as f:
+            f.write(texts[name])
+    code, _, err = fake.ctl("run", "--policy", "cli.yaml", "--", "true", cwd=fake.dir)
+    assert code == 0, err
+    real = os.path.realpath(fake.dir).encode()
+    docs = [(d[0], *d[1:].split(b"\0", 1)) for d in fake.requests[0]["doc"] if d[0] != 1]
+    assert docs == [(3, real + b"/cli.yaml", texts["cli.yaml"].encode()),
+                    (5, real + b"/parts/mid.yaml", texts["parts/mid.yaml"].encode()),
+                    (5, real + b"/parts/base.yaml", b"policy: 1\n")], docs
 
 
 @tidy

@@ -416,6 +416,78 @@ START_TEST(an_administrators_file_that_cannot_be_used_stops_every_launch)
 }
 END_TEST
 
+static const char *extending(const char *path, const char *text)
+{
+	static char yaml[400];
+	char sha[65];
+
+	policy_doc_digest(text, strlen(text), sha);
+	snprintf(yaml, sizeof yaml, "policy: 1\nextends: [{file: %s, digest: \"sha256:%s\"}]\n",
+		path, sha);
+	return yaml;
+}
+
+static void fetch_is(const char *verdict, int fd)
+{
+	json_t *o = rig_ask(fd, AUTHORIZE("1", "Fetch", "{}"));
+
+	ck_assert_str_eq(rig_str(o, "result", "decision"), verdict);
+	json_decref(o);
+	close(fd);
+}
+
+START_TEST(a_file_that_an_administrators_policy_extends_is_read_below_its_directory)
+{
+	static const char part[] = "policy: 1\ntools: {deny: [Fetch]}\n";
+	struct request_writer w;
+	char path[800], link[800];
+
+	write_admin("10-base.yaml", extending("parts/x.yaml", part), 0644);
+	snprintf(path, sizeof path, "%s/parts", rig.cfg.policy_dir);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	rig_request(&w, "web");
+	ck_assert_int_eq(rig_run_as(&w, ANN, 5), 0);
+	ck_assert_msg(strstr(rig.refused, "10-base.yaml:2:18: a file that was not found") != NULL,
+		"%s", rig.refused);
+	write_admin("parts/x.yaml", part, 0644);
+	fetch_is("deny", rig_box("web", ANN, 6, ""));
+
+	snprintf(link, sizeof link, "%s/parts/x.yaml", rig.cfg.policy_dir);
+	snprintf(path, sizeof path, "%s/away.yaml", rig.dir);
+	ck_assert_int_eq(rename(link, path), 0);
+	ck_assert_int_eq(symlink(path, link), 0);
+	rig_request(&w, "web2");
+	ck_assert_int_eq(rig_run_as(&w, ANN, 7), 0); /* the same bytes, but through a link */
+}
+END_TEST
+
+/* What the client sends counts only with the digest that the document has. */
+START_TEST(a_file_that_a_users_policy_extends_comes_with_the_request)
+{
+	static const char part[] = "policy: 1\ntools: {deny: [Fetch]}\n";
+	static const char *const sent[] = {part, "policy: 1\ntools: {allow: [Fetch]}\n", NULL};
+	const char *yaml = extending("b.yaml", part);
+	struct request_writer w;
+
+	for (unsigned i = 0; i < 3; i++) {
+		rig_request(&w, i ? "web2" : "web");
+		rig_put_doc(&w, DOC_USER, "/home/ann/a.yaml", yaml);
+		if (sent[i])
+			rig_put_doc(&w, DOC_EXTENDED, "/home/ann/b.yaml", sent[i]);
+		ck_assert_int_eq(rig_run_as(&w, ANN, 5 + i), i == 0);
+		if (i)
+			ck_assert_msg(strstr(rig.refused, i == 1 ? "another digest" : "not found"),
+				"%s", rig.refused);
+		else
+			fetch_is("deny", rig_connect(rig_started(5, ANN, getuid(), 0, -1)));
+	}
+	rig_request(&w, "web2");
+	rig_put_doc(&w, DOC_EXTENDED, "/home/ann/b.yaml", part);
+	ck_assert_int_eq(rig_run_as(&w, ANN, 9), 0);
+	ck_assert_ptr_nonnull(strstr(rig.refused, "no layer extends"));
+}
+END_TEST
+
 START_TEST(a_policy_that_does_not_load_is_refused_with_its_place)
 {
 	struct request_writer w;
@@ -585,6 +657,8 @@ int main(void)
 	tcase_add_test(t, a_damaged_trust_store_trusts_nothing);
 	tcase_add_test(t, the_administrators_policy_holds_for_everybody);
 	tcase_add_test(t, an_administrators_file_that_cannot_be_used_stops_every_launch);
+	tcase_add_test(t, a_file_that_an_administrators_policy_extends_is_read_below_its_directory);
+	tcase_add_test(t, a_file_that_a_users_policy_extends_comes_with_the_request);
 	tcase_add_test(t, a_policy_that_does_not_load_is_refused_with_its_place);
 	tcase_add_test(t, a_policy_that_no_gate_enforces_is_refused_with_its_section);
 	tcase_add_test(t, a_policy_that_explodes_does_not_hold_up_the_broker);

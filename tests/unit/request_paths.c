@@ -6,6 +6,7 @@
 #include "agentctl/toolchains.c"
 
 #include "agentctl/client.c"
+#include "agentctl/extends.c"
 #include "agentctl/gather.c"
 /* NOLINTEND(bugprone-suspicious-include) */
 
