@@ -72,7 +72,7 @@ static void report_file(const struct policy *p, const char *path)
 	for (i = 0; policy_layer_get(p, i, &l) == 0; i++) {
 		if (l.origin == POLICY_BUILTIN)
 			continue;
-		policy_print(path);
+		policy_print(l.extended_by ? l.file : path);
 		printf(": ok, %zu rules, %zu tests passed%s\n", l.allow + l.ask + l.deny, l.tests,
 			l.tests ? "" : " (it has none: a test is one line, see docs/policy.md)");
 	}
@@ -358,6 +358,27 @@ static int verb_trusted(const struct options *o)
 	return 0;
 }
 
+/* For `agentctl run`, see agentctl/extends.h: the names of the files that absolute FILEs extend, each
+ * with a NUL behind it. */
+static int verb_extended(const struct options *o)
+{
+	struct policy_docs d = {0};
+	struct error e;
+	int failed = 0;
+
+	for (int i = 0; i < o->argc && !failed; i++)
+		failed = policy_docs_add(&d, o->argv[i], POLICY_CLI, 0, &e);
+	failed = failed || policy_docs_extend(&d, &e);
+	for (size_t i = 0; i < d.n && !failed; i++) {
+		if (d.doc[i].origin == POLICY_EXTENDED)
+			fwrite(d.doc[i].name, 1, strlen(d.doc[i].name) + 1, stdout);
+	}
+	if (failed)
+		tool_fail("policy", &e);
+	policy_docs_free(&d);
+	return failed || fflush(stdout) ? TOOL_FAILED : TOOL_OK;
+}
+
 static int verb_builtin(void)
 {
 	const struct policy_doc *d = policy_builtin();
@@ -381,6 +402,8 @@ static int run_verb(const char *verb, const struct options *o)
 		return verb_untrust(o);
 	if (strcmp(verb, "trusted") == 0)
 		return verb_trusted(o);
+	if (strcmp(verb, "extended") == 0)
+		return verb_extended(o);
 	if (strcmp(verb, "builtin") == 0)
 		return verb_builtin();
 	return tool_usage("policy",

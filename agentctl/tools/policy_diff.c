@@ -38,7 +38,7 @@ struct options {
  * cat-file. NULL with *e. */
 static char *read_revision(const char *rev, const char *path, size_t *n, struct error *e)
 {
-	char object[1200];
+	char object[1600];
 	/* protocol.allow: in a partial clone git would fetch what is missing, by the repository's own
 	 * ssh command. */
 	char *argv[] = {(char *)"git", (char *)"-c", (char *)"core.fsmonitor=false", (char *)"-c",
@@ -49,7 +49,7 @@ static char *read_revision(const char *rev, const char *path, size_t *n, struct 
 	ssize_t got;
 	pid_t pid;
 
-	snprintf(object, sizeof object, "%.900s:%.200s", rev, path);
+	snprintf(object, sizeof object, "%.900s:%.600s", rev, path);
 	if (!text || pipe2(fds, O_CLOEXEC) < 0) {
 		free(text);
 		error_set(e, errno, "cannot read %.300s", object);
@@ -90,16 +90,33 @@ static int add_text(struct policy_docs *d, char *text, size_t n, const char *nam
 	return 0;
 }
 
+/* A file that a document of a revision extends, out of the same revision. */
+static char *read_in_revision(
+	void *ctx, const struct policy_doc *from, const char *path, size_t *len)
+{
+	const char *rev = ctx;
+	size_t n = strlen(rev) + 1; /* documents are named REV:PATH */
+	char whole[1600];
+	struct error ignored;
+
+	if (extension_name(from->name, path, whole, sizeof whole) || strlen(whole) <= n)
+		return NULL;
+	return read_revision(rev, whole + n, len, &ignored);
+}
+
 static int add_revision(struct policy_docs *d, const char *rev, struct error *e)
 {
-	char *text, name[1200];
+	char *text, name[1200], short_rev[901];
 	size_t n;
 
 	text = read_revision(rev, REPO_FILE, &n, e);
 	if (!text)
 		return -1;
-	snprintf(name, sizeof name, "%.900s:%s", rev, REPO_FILE);
-	return add_text(d, text, n, name, e);
+	snprintf(short_rev, sizeof short_rev, "%.900s", rev);
+	snprintf(name, sizeof name, "%s:%s", short_rev, REPO_FILE);
+	if (add_text(d, text, n, name, e))
+		return -1;
+	return policy_docs_extend_with(d, read_in_revision, short_rev, e);
 }
 
 static int is_yaml(const struct dirent *entry)
@@ -136,12 +153,13 @@ static int add_side(struct policy_docs *d, const char *name, struct error *e)
 {
 	struct stat st;
 
-	if (strcmp(name, "-") == 0)
-		return policy_docs_add(d, name, POLICY_REPO, 0, e);
-	if (stat(name, &st) < 0)
+	if (strcmp(name, "-") != 0 && stat(name, &st) < 0)
 		return add_revision(d, name, e);
-	return S_ISDIR(st.st_mode) ? add_directory(d, name, e)
-				   : policy_docs_add(d, name, POLICY_REPO, 0, e);
+	if (strcmp(name, "-") != 0 && S_ISDIR(st.st_mode)
+			? add_directory(d, name, e)
+			: policy_docs_add(d, name, POLICY_REPO, 0, e))
+		return -1;
+	return policy_docs_extend(d, e);
 }
 
 static struct policy *load_side(
@@ -152,7 +170,8 @@ static struct policy *load_side(
 	struct policy *p;
 	struct error e;
 
-	if ((o->effective && policy_docs_add_host(d, &e)) || add_side(d, name, &e)) {
+	if ((o->effective && policy_docs_add_host(d, &e)) || policy_docs_extend(d, &e) ||
+		add_side(d, name, &e)) {
 		tool_fail("policy", &e);
 		*code = POLICY_EXIT_INVALID;
 		return NULL;

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "agentctl/place.h"
+#include "agentctl/tools/tools.h"
+#include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/io.h"
 #include "common/paths.h"
@@ -154,6 +156,36 @@ int policy_docs_add_standard(struct policy_docs *d, struct error *e)
 	return policy_docs_add(d, policy_docs_repo(), POLICY_REPO, 1, e);
 }
 
+/* Links are not followed: a file of a repository must not lead out of it. */
+static char *read_extension(void *ctx, const struct policy_doc *from, const char *path, size_t *len)
+{
+	const char *slash = strrchr(from->name, '/');
+	cleanup_free char *dir = strndup(from->name, slash ? (size_t)(slash + 1 - from->name) : 0);
+	cleanup_close int fd = -1;
+	struct error ignored;
+
+	(void)ctx;
+	if (dir)
+		fd = open(*dir ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? NULL : io_read_below(fd, path, POLICY_DOC_MAX, len, &ignored);
+}
+
+int policy_docs_extend_with(
+	struct policy_docs *d, policy_read_extension *read, void *ctx, struct error *e)
+{
+	struct policy_docs_list l = {d->doc, d->n, POLICY_LAYERS_MAX, d->owned, d->owned_n};
+	int failed = policy_extend(&l, read, ctx, e);
+
+	d->n = l.n;
+	d->owned_n = l.owned_n;
+	return failed;
+}
+
+int policy_docs_extend(struct policy_docs *d, struct error *e)
+{
+	return policy_docs_extend_with(d, read_extension, NULL, e);
+}
+
 void policy_docs_free(struct policy_docs *d)
 {
 	while (d->owned_n)
@@ -180,7 +212,8 @@ struct policy_facts policy_docs_facts(const char *agent)
 		.user = pw ? pw->pw_name : NULL,
 		.host = host[0] ? host : NULL,
 		.branch = branch[0] ? branch : NULL,
-		.ci = in_ci()};
+		.ci = in_ci(),
+		.date = policy_date((int64_t)(io_now_real() / 1000000000u))};
 }
 
 int policy_docs_refused(const struct policy_error *e)
@@ -190,13 +223,21 @@ int policy_docs_refused(const struct policy_error *e)
 	return e->failure == POLICY_TEST_FAILED ? POLICY_EXIT_TESTS : POLICY_EXIT_INVALID;
 }
 
-struct policy *policy_docs_load(const struct policy_docs *d, const char *agent, int *code)
+struct policy *policy_docs_load(struct policy_docs *d, const char *agent, int *code)
 {
 	struct policy_facts facts = policy_docs_facts(agent);
-	struct policy_error e;
-	struct policy *p = policy_load(d->doc, d->n, &facts, &e);
+	struct policy_error pe;
+	struct policy *p;
+	struct error e;
 
+	if (policy_docs_extend(d, &e)) {
+		fflush(stdout);
+		tool_fail("policy", &e);
+		*code = POLICY_EXIT_INVALID;
+		return NULL;
+	}
+	p = policy_load(d->doc, d->n, &facts, &pe);
 	if (!p)
-		*code = policy_docs_refused(&e);
+		*code = policy_docs_refused(&pe);
 	return p;
 }

@@ -4,6 +4,7 @@
 #define AGENTCTL_TOOLS_POLICY_DOCS_H
 
 #include "common/error.h"
+#include "policy/extend.h"
 #include "policy/policy.h"
 
 #define POLICY_EXIT_INVALID 4 /* a document does not load */
@@ -30,14 +31,21 @@ int policy_docs_add_host(struct policy_docs *d, struct error *e);
  * 0, or -1. */
 int policy_docs_add_standard(struct policy_docs *d, struct error *e);
 
+/* Adds the files that the documents extend, read below their directories; to be called once, last.
+ * 0, or -1. */
+int policy_docs_extend(struct policy_docs *d, struct error *e);
+/* The same with a reader of the caller's. */
+int policy_docs_extend_with(
+	struct policy_docs *d, policy_read_extension *read, void *ctx, struct error *e);
+
 void policy_docs_free(struct policy_docs *d);
 
 /* Facts of a session that this user would start here. agent NULL: "command". The strings live until
  * the next call. */
 struct policy_facts policy_docs_facts(const char *agent);
 
-/* Loads; prints the error as `FILE:LINE:COLUMN: …` on stderr and sets *code when it does not. */
-struct policy *policy_docs_load(const struct policy_docs *d, const char *agent, int *code);
+/* Loads with what the documents extend; prints the error as `FILE:LINE:COLUMN: …` on stderr and sets *code when it does not. */
+struct policy *policy_docs_load(struct policy_docs *d, const char *agent, int *code);
 /* Prints why a policy does not load, as policy_docs_load does; the exit code. */
 int policy_docs_refused(const struct policy_error *e);
 

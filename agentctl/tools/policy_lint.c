@@ -48,7 +48,7 @@ static int lint_file(const char *path, enum lint_level worst_allowed)
 	size_t findings = 0;
 	int code = POLICY_EXIT_INVALID;
 
-	if (policy_docs_add(&d, path, POLICY_REPO, 0, &e)) {
+	if (policy_docs_add(&d, path, POLICY_REPO, 0, &e) || policy_docs_extend(&d, &e)) {
 		fflush(stdout);
 		tool_fail("policy", &e);
 	} else {

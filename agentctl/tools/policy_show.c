@@ -49,7 +49,7 @@ static void show_exceptions(const struct policy *p, size_t i, size_t j, size_t n
 static void show_pins(const struct policy *p, size_t i, size_t j, size_t n)
 {
 	for (size_t k = 0; k < n; k++) {
-		printf("    #   counts as ask: pinned ");
+		printf("    #   counts as ask unless it is as a human last saw it: ");
 		policy_print(policy_rule_pin(p, i, j, k));
 		printf("\n");
 	}
@@ -70,6 +70,11 @@ static void show_rule(const struct policy *p, size_t i, size_t j, const struct p
 		policy_print(r->why);
 	}
 	printf("\n");
+	if (r->until)
+		printf("    #   %s %04u-%02u-%02u\n", r->expired ? "ENDED after" : "until",
+			r->until / 10000, r->until / 100 % 100, r->until % 100);
+	if (r->proto)
+		printf("    #   proto: %s\n", r->proto);
 	show_exceptions(p, i, j, r->excepts);
 	show_pins(p, i, j, r->pins);
 }
@@ -96,7 +101,8 @@ static void show_rules(const struct policy *p, const char *section, enum verdict
 	printf("  %s:\n", verdict_name(effect));
 	for (i = 0; policy_layer_get(p, i, &l) == 0; i++) {
 		for (j = 0; l.active && policy_rule_get(p, i, j, &r) == 0; j++) {
-			if (r.effect == effect && !r.idle && strcmp(r.section, section) == 0) {
+			if (r.effect == effect && (!r.idle || r.expired) &&
+				strcmp(r.section, section) == 0) {
 				show_rule(p, i, j, &r);
 				shown++;
 			}
@@ -225,6 +231,11 @@ static void show_stated(const struct policy *p)
 	const char *key, *value, *file;
 	unsigned line;
 
+	for (size_t i = 0; policy_best_effort(p, i, &key, &file) == 0; i++) {
+		printf("# a session starts even where nothing enforces this: %s   # ", key);
+		policy_print(file);
+		printf("\n");
+	}
 	for (size_t i = 0; policy_stated(p, i, &key, &value, &file, &line) == 0; i++) {
 		printf("# nothing enforces this yet: ");
 		policy_print(key);

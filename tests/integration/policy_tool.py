@@ -323,6 +323,36 @@ def test_diff_of_git_revisions_and_directories():
         assert r.returncode == 4 and "no-such-revision" in r.stderr, r
 
 
+def test_files_that_a_policy_extends():
+    """check and diff read the files that a policy extends, also out of the git revision"""
+    def extending(text):
+        return ("policy: 1\nextends:\n  - {file: parts/a.yaml, digest: \"sha256:"
+                + hashlib.sha256(text.encode()).hexdigest() + "\"}\n")
+
+    with Place() as p:
+        git = ["git", "-C", p.project, "-c", "user.name=x", "-c", "user.email=x@example.com"]
+        old, new = "policy: 1\nnet: {deny: ['**:22']}\n", "policy: 1\n"
+        for text in (old, new):
+            p.write("project/.agentd/parts/a.yaml", text)
+            p.write("project/.agentd/policy.yaml", extending(text))
+            for args in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+                subprocess.run(git + args, check=True)
+        r = p.policy("check", ".agentd/policy.yaml")
+        assert r.returncode == 0 and r.stdout.splitlines()[0].startswith(
+            ".agentd/parts/a.yaml: ok"), r
+        r = p.policy("diff", "HEAD~1", "HEAD")
+        assert r.returncode == 2 and "deny -> ask  connect x:22" in r.stdout, r
+        assert "HEAD~1:.agentd/parts/a.yaml:2, removed" in r.stdout, r
+        p.write("project/.agentd/parts/a.yaml", old)
+        r = p.policy("check", ".agentd/policy.yaml")
+        assert r.returncode == 4 and r.stderr.startswith(
+            ".agentd/policy.yaml:3:12: a file with another digest"), r
+        os.remove(p.project + "/.agentd/parts/a.yaml")
+        os.symlink("/dev/zero", p.project + "/.agentd/parts/a.yaml")
+        r = p.policy("check", ".agentd/policy.yaml")
+        assert r.returncode == 4 and "was not found" in r.stderr, r
+
+
 def test_diff_refuses_what_does_not_load():
     """policy diff: 4 a policy does not load, 5 its tests fail, 1 wrong usage; never 0"""
     with Place() as p:
