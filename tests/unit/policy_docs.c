@@ -84,10 +84,13 @@ END_TEST
 /* `workspace.traps` for a key, `max` for a key of a long form. */
 static const char *documented_as(const char *key, char *buf, size_t cap)
 {
-	static const char *const long_forms[] = {"rule.", "limit.", "secret.", "extend."};
-	const char *last = key;
+	static const char *const long_forms[] = {
+		"rule.", "limit.", "secret.", "extend.", "server."};
+	const char *last = key, *dot = strrchr(key, '.');
 
-	for (size_t i = 0; i < 4; i++) {
+	if (dot && strcmp(dot, ".best-effort") == 0) /* one row for all sections */
+		last = dot + 1;
+	for (size_t i = 0; i < 5; i++) {
 		if (strncmp(key, long_forms[i], strlen(long_forms[i])) == 0)
 			last = key + strlen(long_forms[i]);
 	}
