@@ -183,11 +183,12 @@ static const struct atlas_rule remote_shell[] = {
 static const struct atlas_rule inline_code[] = {
 	EXEC("{sh,bash,dash,zsh,ksh,fish,ash} ... flag(-c|--command) ..."),
 	EXEC("{node,nodejs,bun} ... flag(-e|--eval|-p|--print) ..."),
+	EXEC("bun exec ..."),
 	EXEC("deno eval ..."),
 	EXEC("{python,python2*,python3*,pypy*} ... flag(-c) ..."),
 	EXEC("perl* ... flag(-e|-E) ..."),
 	EXEC("ruby* ... flag(-e) ..."),
-	EXEC("php* ... flag(-r|--run) ..."),
+	EXEC("php* ... flag(-r|--run|-B|-R|-E|--process-begin|--process-code|--process-end) ..."),
 };
 
 static const struct atlas_rule destructive_delete[] = {

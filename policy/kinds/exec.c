@@ -197,6 +197,22 @@ static const struct re *element_re(struct arena *a, const struct exec_element *e
 
 /* ---- options of known programs ---- */
 
+static const struct re *any_flag(struct arena *a)
+{
+	return re_cat(a, text(a, "-"), any_text(a));
+}
+
+/* A word of `valued`, in every length where the program takes those. */
+static const struct re *valued_word(
+	struct arena *a, const struct program *p, const char *word, size_t n)
+{
+	if (n == 1 && *word == '*')
+		return any_flag(a);
+	if (p->abbreviated && n > 2 && word[0] == '-' && word[1] == '-')
+		return re_cat(a, text(a, "--"), cut_short(a, word + 2, n - 2));
+	return re_text(a, word, n);
+}
+
 static const struct re *valued_of(struct arena *a, const struct program *p)
 {
 	const struct re *r = re_none(a);
@@ -204,8 +220,19 @@ static const struct re *valued_of(struct arena *a, const struct program *p)
 	size_t n;
 
 	while ((word = program_word(&at, &n)) != NULL)
-		r = re_alt(a, r, re_text(a, word, n));
+		r = re_alt(a, r, valued_word(a, p, word, n));
 	return r;
+}
+
+static const struct re *skipped_of(struct arena *a, const struct program *p)
+{
+	const struct re *r = re_none(a);
+	const char *at = p->skipped, *word;
+	size_t n;
+
+	while ((word = program_word(&at, &n)) != NULL)
+		r = re_alt(a, r, re_cat(a, re_text(a, word, n), any_text(a)));
+	return arg(a, "pow", r);
 }
 
 /* One option: any flag, or one of `valued` and its value. */
@@ -215,6 +242,12 @@ static const struct re *option(struct arena *a, const struct re *valued)
 
 	r = re_alt(a, arg(a, "f", any_text(a)), unknown(a));
 	return re_alt(a, r, re_cat(a, arg(a, "fpow", valued), arg(a, "fpouxw", any_text(a))));
+}
+
+/* One option of a program, or what else may stand there. */
+static const struct re *option_of(struct arena *a, const struct program *p)
+{
+	return re_alt(a, option(a, valued_of(a, p)), skipped_of(a, p));
 }
 
 /* Does a rule's program include this one? */
@@ -294,8 +327,7 @@ static const struct re *each_known(struct arena *a, const struct exec_rule *r)
 		head = re_cat(a, text(a, "/"), re_cat(a, text(a, p->name), re_end(a)));
 		head = in_any_directory(a, head);
 		all = re_alt(a, all,
-			re_cat(a, head,
-				elements_re(a, r, UPPER, option(a, valued_of(a, p)), p->anywhere)));
+			re_cat(a, head, elements_re(a, r, UPPER, option_of(a, p), p->anywhere)));
 	}
 	return all;
 }
@@ -305,21 +337,21 @@ static const struct re *each_known(struct arena *a, const struct exec_rule *r)
  * little. */
 static const struct re *all_known(struct arena *a, const struct exec_rule *r, int many)
 {
-	const struct re *valued = re_none(a);
+	const struct re *options = re_none(a);
 	const struct program *p;
 	int between = 0;
 
 	for (size_t i = 0; (p = program_at(i)) != NULL; i++) {
 		if (!is_about(r, p))
 			continue;
-		valued = re_alt(a, valued, valued_of(a, p));
+		options = re_alt(a, options, many ? skipped_of(a, p) : option_of(a, p));
 		between |= p->anywhere;
 	}
 	if (many) {
-		valued = re_cat(a, text(a, "-"), any_text(a));
+		options = re_alt(a, options, option(a, any_flag(a)));
 		between = 0;
 	}
-	return re_cat(a, program_re(a, r), elements_re(a, r, UPPER, option(a, valued), between));
+	return re_cat(a, program_re(a, r), elements_re(a, r, UPPER, options, between));
 }
 
 static const struct re *known_re(struct arena *a, const struct exec_rule *r)

@@ -14,7 +14,8 @@ struct program {
 	const char *valued;
 	const char *code;
 	const char *applet;
-	int anywhere;
+	const char *skipped;
+	int anywhere, abbreviated;
 	enum program_role role;
 };
 
