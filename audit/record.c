@@ -341,6 +341,32 @@ static void format_time(char buf[TIME_CAP], uint64_t ns)
 		of_day / 60 % 60, of_day % 60, (unsigned)(ns % 1000000000u));
 }
 
+/* The days since 1970 of a date, counted as format_time does. */
+static uint64_t days_of(uint64_t year, unsigned month, unsigned day)
+{
+	uint64_t y = month > 2 ? year : year - 1;
+	unsigned mp = month > 2 ? month - 3 : month + 9;
+
+	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * mp + 2) / 5 + day - 1 - 719468;
+}
+
+int record_time(const char *t, uint64_t *ns)
+{
+	unsigned year, month, day, hour, minute, second, fraction;
+	char again[TIME_CAP];
+
+	if (strlen(t) != 30 || sscanf(t, "%4u-%2u-%2uT%2u:%2u:%2u.%9uZ", &year, &month, &day, &hour,
+				       &minute, &second, &fraction) != 7)
+		return -1;
+	if (year < 1970 || year > 2500 || month < 1 || month > 12 || day < 1 || day > 31)
+		return -1;
+	*ns = (days_of(year, month, day) * 86400 + hour * 3600u + minute * 60u + second) *
+		      1000000000u +
+	      fraction;
+	format_time(again, *ns);
+	return strcmp(again, t) == 0 ? 0 : -1;
+}
+
 static int add_common(json_t *o, uint64_t index, const struct record_stamp *when)
 {
 	char t[TIME_CAP];
