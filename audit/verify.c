@@ -904,7 +904,8 @@ static void judge_seals(struct verifier *v)
 			"seals were not checked",
 			(unsigned long long)w->seals);
 	else if (!w->broken && w->sealed < v->next && v->unread == NO_INDEX)
-		found(v, VERIFY_TAMPERED, "UNSEALED_TAIL", w->sealed,
+		found(v, w->from_genesis ? VERIFY_TAMPERED : VERIFY_WARNINGS, "UNSEALED_TAIL",
+			w->sealed,
 			"the last %llu records have no seal, and a log ends in one",
 			(unsigned long long)(v->next - w->sealed));
 	if (v->r->clocks)

@@ -17,6 +17,7 @@
 #include "audit/dir.h"
 #include "audit/reader.h"
 #include "audit/record.h"
+#include "audit/seal.h"
 #include "audit/verify.h"
 #include "common/cleanup.h"
 #include "common/escape.h"
@@ -27,6 +28,7 @@
 #define EXIT_UNDECIDED 3
 #define TAIL_DEFAULT   20u
 #define TAIL_MAX       10000u
+#define SEALS_SKIPPED  8192u /* seals without records, one a minute, that are looked behind */
 #define LOOK_BACK      65536u /* records that a filter searches for the last ones to show */
 #define FIELD_MAX      400u /* bytes of one field in a line for people, before escaping */
 #define FOLLOW_MS      200
@@ -654,6 +656,12 @@ struct filter {
 	const char *session, *kind, *verdict;
 };
 
+/* Seals are for machines: shown when they are asked for. */
+static json_t *parse_for(const struct filter *f, struct span entry, struct error *e)
+{
+	return !f->kind && seal_is(entry.p, entry.n) ? NULL : record_parse(entry.p, entry.n, e);
+}
+
 static int passes(const struct filter *f, const json_t *o)
 {
 	return (!f->session || strcmp(f->session, text_of(o, "s")) == 0) &&
@@ -694,7 +702,7 @@ static int follow_source(
 	int r;
 
 	while ((r = source_next(s, 1, &entry, e)) > 0) {
-		json_t *o = record_parse(entry.p, entry.n, e);
+		json_t *o = parse_for(f, entry, e);
 
 		if (o && passes(f, o)) {
 			print_line(o, style);
@@ -715,7 +723,7 @@ static int tail_source(struct source *s, const struct filter *f, size_t count, i
 	if (!ring.o)
 		return error_set(e, ENOMEM, "cannot hold %zu records", count);
 	while ((r = source_next(s, 0, &entry, e)) > 0) {
-		json_t *o = record_parse(entry.p, entry.n, e);
+		json_t *o = parse_for(f, entry, e);
 
 		if (o && passes(f, o))
 			ring_add(&ring, o);
@@ -734,7 +742,8 @@ static int run_tail(const struct filter *f, size_t count, int follow)
 	struct source s = {.dir = -1};
 	struct error e;
 
-	r = source_open(&s, UINT64_MAX, filtered ? LOOK_BACK : count, follow, &e);
+	r = source_open(
+		&s, UINT64_MAX, filtered ? LOOK_BACK : 2 * count + SEALS_SKIPPED, follow, &e);
 	if (r == 0)
 		r = s.sock && follow ? follow_source(&s, f, &style, &e)
 				     : tail_source(&s, f, count, follow, &style, &e);
