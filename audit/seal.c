@@ -38,31 +38,28 @@ static size_t write_text(const struct seal *s, const char *name, char *buf, size
 
 static size_t write_leaf(uint64_t index, const char *note, char *buf, size_t cap)
 {
-	json_t *o = json_pack(
-		"{s:I,s:s,s:s,s:i}", "i", (json_int_t)index, "k", "seal", "note", note, "v", 1);
-	size_t n = o ? record_write(o, buf, cap) : 0;
+	json_t *text = json_string(note);
+	char quoted[SEAL_LEAF_MAX];
+	size_t n = text ? record_write(text, quoted, sizeof quoted) : 0;
+	int w = snprintf(buf, cap, "{\"i\":%llu,\"k\":\"seal\",\"note\":%.*s,\"v\":1}",
+		(unsigned long long)index, (int)n, quoted);
 
-	json_decref(o);
-	return n;
+	json_decref(text);
+	return n == 0 || w < 0 || (size_t)w >= cap ? 0 : (size_t)w;
 }
 
-size_t seal_write(const struct seal *s, const char *origin, const unsigned char seed[SEAL_SEED],
+size_t seal_write(const struct seal *s, const char *origin, const unsigned char secret[SEAL_SECRET],
 	char *buf, size_t cap, struct error *e)
 {
 	char name[NOTE_NAME_MAX + 1], text[TEXT_MAX], note[SEAL_LEAF_MAX];
-	struct note_signer *signer;
 	size_t n;
 
 	if (seal_key_name(origin, name) < 0) {
 		error_set(e, 0, "the log's origin is too long for a seal");
 		return 0;
 	}
-	signer = note_signer_new(name, seed, e);
-	if (!signer)
-		return 0;
 	n = write_text(s, name, text, sizeof text);
-	n = note_sign(text, n, signer, note, sizeof note, e);
-	note_signer_free(signer);
+	n = note_sign_with(text, n, name, secret + SEAL_SEED, secret, note, sizeof note, e);
 	if (n == 0)
 		return 0;
 	n = write_leaf(s->index, note, buf, cap);
@@ -134,8 +131,8 @@ static int parse_text(struct span text, const char *name, struct seal *out)
 }
 
 /* The leaf's note and what it says. NULL with *e filled; the caller owns the record. */
-static json_t *parse_leaf(
-	const void *leaf, size_t n, const char *name, struct note **note, struct seal *out, struct error *e)
+static json_t *parse_leaf(const void *leaf, size_t n, const char *name, struct note **note,
+	struct seal *out, struct error *e)
 {
 	char again[SEAL_LEAF_MAX];
 	json_t *o = n <= SEAL_LEAF_MAX ? record_parse(leaf, n, e) : NULL;
@@ -175,7 +172,9 @@ static int read_leaf(const void *leaf, size_t n, const char *origin, const unsig
 	if (!o)
 		return -1;
 	key = pub ? note_vkey_new(name, pub, e) : NULL;
-	r = !pub ? 0 : key ? note_verify(note, (const struct note_vkey *const *)&key, 1, &by, e) : -1;
+	r = !pub  ? 0
+	    : key ? note_verify(note, (const struct note_vkey *const *)&key, 1, &by, e)
+		  : -1;
 	note_vkey_free(key);
 	note_free(note);
 	json_decref(o);

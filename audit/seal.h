@@ -20,6 +20,7 @@
 #include "common/io.h"
 
 #define SEAL_SEED      32u
+#define SEAL_SECRET    64u /* as libsodium has it: the seed, then the public key */
 #define SEAL_PUB       32u
 #define SEAL_LEAF_MAX  2048u /* bytes of a seal's leaf */
 #define SEAL_SUFFIX    "/seal"
@@ -36,9 +37,9 @@ struct seal {
 /* The name of a log's seal keys. 0, or -1 when the origin is too long for that. */
 int seal_key_name(const char *origin, char name[NOTE_NAME_MAX + 1]);
 
-/* Writes the leaf, signed with the key of this seed, which is the caller's to wipe. Returns its length, or
- * 0 with *e filled. */
-size_t seal_write(const struct seal *s, const char *origin, const unsigned char seed[SEAL_SEED],
+/* Writes the leaf, signed with this key, which is the caller's to wipe. Returns its length, or 0 with *e
+ * filled. */
+size_t seal_write(const struct seal *s, const char *origin, const unsigned char secret[SEAL_SECRET],
 	char *buf, size_t cap, struct error *e);
 
 /* 1 when the leaf says that it is a seal. Looks at its first bytes only. */

@@ -30,7 +30,7 @@ static const char magic[AT_ID] = "agentd-seal-v1\n";
 
 struct key {
 	uint64_t epoch;
-	unsigned char seed[SEAL_SEED], pub[SEAL_PUB];
+	unsigned char secret[SEAL_SECRET]; /* seed and public key */
 	int there;
 };
 
@@ -48,7 +48,7 @@ struct sealer {
 	ssize_t (*write)(int fd, const void *buf, size_t n, off_t at);
 	/* the thread that stores keys; without it, they are stored at once */
 	int threaded, stop, busy, failed; /* failed: errno of the write */
-	size_t slot; /* to be stored */
+	uint64_t used; /* the epoch whose key goes */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -69,12 +69,16 @@ static uint64_t get_le(const unsigned char *p, size_t n)
 	return v;
 }
 
-static void make_public(struct key *k)
+static const unsigned char *public_of(const struct key *k)
 {
-	unsigned char secret[crypto_sign_SECRETKEYBYTES];
+	return k->secret + SEAL_SEED;
+}
 
-	crypto_sign_seed_keypair(k->pub, secret, k->seed);
-	sodium_memzero(secret, sizeof secret);
+static void from_seed(struct key *k, const unsigned char seed[SEAL_SEED])
+{
+	unsigned char pub[SEAL_PUB];
+
+	crypto_sign_seed_keypair(pub, k->secret, seed);
 }
 
 static struct key *key_of(struct sealer *s, uint64_t epoch)
@@ -84,10 +88,11 @@ static struct key *key_of(struct sealer *s, uint64_t epoch)
 
 static void fresh(struct key *k, uint64_t epoch)
 {
-	randombytes_buf(k->seed, sizeof k->seed);
+	unsigned char pub[SEAL_PUB];
+
+	crypto_sign_keypair(pub, k->secret);
 	k->epoch = epoch;
 	k->there = 1;
-	make_public(k);
 }
 
 /* ---- slots ---- */
@@ -100,7 +105,7 @@ static void fill_page(struct sealer *s, const struct key *k)
 	memcpy(p, magic, sizeof magic);
 	memcpy(p + AT_ID, s->log_id, sizeof s->log_id);
 	put_le(p + AT_EPOCH, k->epoch, 8);
-	memcpy(p + AT_SEED, k->seed, sizeof k->seed);
+	memcpy(p + AT_SEED, k->secret, SEAL_SEED);
 	put_le(p + AT_CRC, crc32c(0, p, AT_CRC), 4);
 }
 
@@ -111,12 +116,11 @@ static void read_page(struct sealer *s, size_t slot)
 	struct key *k = &s->secret->key[slot];
 
 	k->epoch = get_le(p + AT_EPOCH, 8);
-	memcpy(k->seed, p + AT_SEED, sizeof k->seed);
+	from_seed(k, p + AT_SEED);
 	k->there = memcmp(p, magic, sizeof magic) == 0 &&
 		   memcmp(p + AT_ID, s->log_id, sizeof s->log_id) == 0 &&
 		   crc32c(0, p, AT_CRC) == (uint32_t)get_le(p + AT_CRC, 4) &&
 		   k->epoch % SEALER_SLOTS == slot;
-	make_public(k);
 }
 
 /* The descriptor is O_DSYNC: it is on stable storage when this returns. 0, or -1 with errno. */
@@ -175,8 +179,8 @@ static struct sealer *new_sealer(
 	return s;
 }
 
-int sealer_create(int logdir, const unsigned char log_id[32], unsigned char pub[SEAL_PUB],
-	struct error *e)
+int sealer_create(
+	int logdir, const unsigned char log_id[32], unsigned char pub[SEAL_PUB], struct error *e)
 {
 	struct sealer *s = new_sealer(logdir, log_id, O_CREAT | O_EXCL, e);
 	int r = 0;
@@ -191,7 +195,7 @@ int sealer_create(int logdir, const unsigned char log_id[32], unsigned char pub[
 			r = store_failed(errno, e);
 	}
 	if (r == 0)
-		memcpy(pub, s->secret->key[0].pub, SEAL_PUB);
+		memcpy(pub, public_of(&s->secret->key[0]), SEAL_PUB);
 	sealer_close(s);
 	return r < 0 ? -1 : dir_sync(logdir, "keys", e);
 }
@@ -250,8 +254,8 @@ static int compare(struct sealer *s, uint64_t epoch, const unsigned char *expect
 			last = k->epoch;
 	}
 	if (!any)
-		return fault_set(e, EBADMSG,
-			"KEYS_MISSING: " SLOTS_PATH " holds no key of this log");
+		return fault_set(
+			e, EBADMSG, "KEYS_MISSING: " SLOTS_PATH " holds no key of this log");
 	if (last > epoch && last - epoch >= SEALER_SLOTS)
 		return fault_set(e, EBADMSG,
 			"LOG_BEHIND_KEYS: the audit log ends with seal %lld, but the keys of %llu "
@@ -262,7 +266,7 @@ static int compare(struct sealer *s, uint64_t epoch, const unsigned char *expect
 			"KEYS_BEHIND_LOG: " SLOTS_PATH " has no key for seal %llu: an older copy "
 			"was put in its place",
 			(unsigned long long)epoch);
-	if (memcmp(key_of(s, epoch)->pub, expected, SEAL_PUB) != 0)
+	if (memcmp(public_of(key_of(s, epoch)), expected, SEAL_PUB) != 0)
 		return fault_set(e, EBADMSG,
 			"KEY_MISMATCH: the key for seal %llu is not the one that the log names",
 			(unsigned long long)epoch);
@@ -296,10 +300,16 @@ size_t sealer_seal(struct sealer *s, uint64_t index, const struct tree_hash *roo
 	struct seal seal = {.index = index, .epoch = s->epoch, .root = *root};
 
 	seal.time_ns = now_ns > s->time_ns ? now_ns : s->time_ns + 1;
-	memcpy(seal.next, key_of(s, s->epoch + 1)->pub, sizeof seal.next);
+	memcpy(seal.next, public_of(key_of(s, s->epoch + 1)), sizeof seal.next);
 	s->time_ns = seal.time_ns;
-	return seal_write(
-		&seal, s->origin, key_of(s, s->epoch)->seed, leaf, SEAL_LEAF_MAX, e);
+	return seal_write(&seal, s->origin, key_of(s, s->epoch)->secret, leaf, SEAL_LEAF_MAX, e);
+}
+
+/* Erases a used key by storing one to come in its place. 0, or -1 with errno. */
+static int replace(struct sealer *s, uint64_t used)
+{
+	fresh(key_of(s, used), used + SEALER_SLOTS);
+	return store(s, used % SEALER_SLOTS);
 }
 
 static void *run(void *arg)
@@ -315,7 +325,7 @@ static void *run(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&s->lock);
-		failed = store(s, s->slot) < 0 ? errno : 0;
+		failed = replace(s, s->used) < 0 ? errno : 0;
 		pthread_mutex_lock(&s->lock);
 		s->busy = 0;
 		s->failed = failed;
@@ -352,15 +362,15 @@ int sealer_wait(struct sealer *s, struct error *e)
 	return failed ? store_failed(failed, e) : 0;
 }
 
-/* The thread reads the slot's key; nobody else touches that one until it is done. */
-static void hand_over(struct sealer *s, size_t slot)
+/* Nobody but the thread touches that key until it is done. */
+static void hand_over(struct sealer *s, uint64_t used)
 {
 	if (!s->threaded) {
-		s->failed = store(s, slot) < 0 ? errno : 0;
+		s->failed = replace(s, used) < 0 ? errno : 0;
 		return;
 	}
 	pthread_mutex_lock(&s->lock);
-	s->slot = slot;
+	s->used = used;
 	s->busy = 1;
 	pthread_cond_broadcast(&s->cond);
 	pthread_mutex_unlock(&s->lock);
@@ -372,9 +382,8 @@ int sealer_sealed(struct sealer *s, struct error *e)
 
 	if (sealer_wait(s, e) < 0)
 		return -1;
-	fresh(key_of(s, used), used + SEALER_SLOTS);
 	s->epoch++;
-	hand_over(s, used % SEALER_SLOTS);
+	hand_over(s, used);
 	return s->threaded ? 0 : sealer_wait(s, e);
 }
 

@@ -25,8 +25,8 @@
 struct sealer;
 
 /* Makes the file with the keys of the first epochs, durably. pub: the key of epoch 0. 0 or -1. */
-int sealer_create(int logdir, const unsigned char log_id[32], unsigned char pub[SEAL_PUB],
-	struct error *e);
+int sealer_create(
+	int logdir, const unsigned char log_id[32], unsigned char pub[SEAL_PUB], struct error *e);
 
 /* Reads the file. NULL with *e filled: ENOENT (no slots), EBADMSG (damaged). */
 struct sealer *sealer_open(

@@ -21,7 +21,8 @@ struct sealwatch {
 	int from_genesis; /* begun by the genesis record, so times are checked */
 	uint64_t seals; /* seen */
 	uint64_t sealed; /* records [0, x) that good seals cover, the seals themselves included */
-	uint64_t silences, silence_ns; /* places where the log was not sealed for too long; the longest */
+	uint64_t silences,
+		silence_ns; /* places where the log was not sealed for too long; the longest */
 	/* since the last seal */
 	uint64_t least_ns, most_ns; /* times of its records */
 	int clock, pause; /* a record says that the clock was set; that the recorder did not run */

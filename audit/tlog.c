@@ -244,8 +244,8 @@ static int write_genesis(struct tlog *t, const struct wal_config *c, const unsig
 	return dir_sync(t->logdir, "wal", e) < 0 ? -1 : publish_first(t, e);
 }
 
-static int make_log(struct tlog *t, struct wal_config *c, const struct record_stamp *when,
-	struct error *e)
+static int make_log(
+	struct tlog *t, struct wal_config *c, const struct record_stamp *when, struct error *e)
 {
 	unsigned char pub[SEAL_PUB];
 
@@ -443,8 +443,8 @@ static int replay_genesis(struct tlog *t, struct span leaf, struct error *e)
 				"the audit log begins without the key of its first seal");
 }
 
-static int replay_leaf(struct tlog *t, uint64_t index, struct span leaf, struct published *p,
-	struct error *e)
+static int replay_leaf(
+	struct tlog *t, uint64_t index, struct span leaf, struct published *p, struct error *e)
 {
 	struct tree_hash h;
 
@@ -512,7 +512,8 @@ static int resume_chain(struct tlog *t, uint64_t first, struct error *e)
 		got = seal_chain_resume(&t->chain, t->origin, leaf.p, leaf.n, e);
 		t->seal_len = 0; /* it cannot be checked here */
 	} else {
-		got = fault_set(e, EBADMSG, "the audit log is damaged at record %llu: no seal there",
+		got = fault_set(e, EBADMSG,
+			"the audit log is damaged at record %llu: no seal there",
 			(unsigned long long)first - 1);
 	}
 	reader_free(r);
@@ -577,9 +578,9 @@ static int start_sealer(struct tlog *t, const struct wal_config *c, struct error
 	t->sealer = sealer_open(t->logdir, c->log_id, t->origin, e);
 	if (!t->sealer && e->code == ENOENT)
 		return fault_set(e, EBADMSG, "KEYS_MISSING: the log's seal keys are not there");
-	return t->sealer ? sealer_start(t->sealer, t->chain.epoch, t->chain.pub,
-				   t->chain.time_ns, e)
-			 : -1;
+	return t->sealer
+		       ? sealer_start(t->sealer, t->chain.epoch, t->chain.pub, t->chain.time_ns, e)
+		       : -1;
 }
 
 static int set_aside(

@@ -454,8 +454,9 @@ static void check_seal(struct verifier *v, const json_t *o, struct span entry, u
 	int fault = sealwatch_record(&v->seals, o, entry, index, before, &e);
 
 	if (fault)
-		found(v, fault == SEALWATCH_SILENT ? VERIFY_WARNINGS : VERIFY_TAMPERED, kinds[fault],
-			index, "at record %llu: %s", (unsigned long long)index, e.text);
+		found(v, fault == SEALWATCH_SILENT ? VERIFY_WARNINGS : VERIFY_TAMPERED,
+			kinds[fault], index, "at record %llu: %s", (unsigned long long)index,
+			e.text);
 }
 
 static void check_record(
@@ -895,18 +896,19 @@ static void judge_seals(struct verifier *v)
 
 	v->r->seals = w->seals;
 	v->r->seals_checked = !w->unknown;
-	v->r->sealed_prefix = w->sealed < v->r->structure_prefix ? w->sealed : v->r->structure_prefix;
+	v->r->sealed_prefix =
+		w->sealed < v->r->structure_prefix ? w->sealed : v->r->structure_prefix;
 	v->r->sealed_ns = w->sealed ? w->chain.time_ns : 0;
 	if (w->unknown)
 		found(v, VERIFY_WARNINGS, "SEALS", NO_INDEX,
-			"no genesis record names the key of the first seal, and none was given: the "
+			"no genesis record names the key of the first seal, and none was given: "
+			"the "
 			"%llu "
 			"seals were not checked",
 			(unsigned long long)w->seals);
 	else if (!w->broken && w->sealed < v->next && v->unread == NO_INDEX)
 		found(v, w->from_genesis ? VERIFY_TAMPERED : VERIFY_WARNINGS, "UNSEALED_TAIL",
-			w->sealed,
-			"the last %llu records have no seal, and a log ends in one",
+			w->sealed, "the last %llu records have no seal, and a log ends in one",
 			(unsigned long long)(v->next - w->sealed));
 	if (v->r->clocks)
 		found(v, VERIFY_WARNINGS, "CLOCK", NO_INDEX,
@@ -936,8 +938,8 @@ static void release(struct verifier *v)
 	free(v);
 }
 
-void verify_dir(int logdir, const struct note_vkey *key, const char *seal_vkey,
-	struct verify_report *out)
+void verify_dir(
+	int logdir, const struct note_vkey *key, const char *seal_vkey, struct verify_report *out)
 {
 	struct verifier *v = calloc(1, sizeof *v);
 

@@ -61,7 +61,7 @@ struct verify_report {
 /* key: the log's pinned public key, or NULL to take DIR/log.vkey (which an attacker could have replaced
  * with everything else). seal_vkey: the pinned key of its first seal as text, or NULL to take the one in
  * the genesis record. Always fills the report; the result is in it. */
-void verify_dir(int logdir, const struct note_vkey *key, const char *seal_vkey,
-	struct verify_report *out);
+void verify_dir(
+	int logdir, const struct note_vkey *key, const char *seal_vkey, struct verify_report *out);
 
 #endif

@@ -131,7 +131,8 @@ static size_t unchecked(const struct verify_report *r, char text[4][200])
 
 	if (!r->seals_checked)
 		snprintf(text[n++], 200,
-			"seals: %llu in the log, and no key of the first one: whoever has the log's "
+			"seals: %llu in the log, and no key of the first one: whoever has the "
+			"log's "
 			"key now could have rewritten it",
 			(unsigned long long)r->seals);
 	snprintf(text[n++], 200,
@@ -173,7 +174,8 @@ static void print_report(const struct verify_report *r)
 	printf("signature   records [0, %llu) are covered by the log's signature\n",
 		(unsigned long long)r->signed_prefix);
 	if (r->seals_checked) {
-		printf("seals       records [0, %llu) are sealed by keys that are erased: %llu seals",
+		printf("seals       records [0, %llu) are sealed by keys that are erased: %llu "
+		       "seals",
 			(unsigned long long)r->sealed_prefix, (unsigned long long)r->seals);
 		print_sealed_time(r->sealed_ns);
 	}
@@ -255,8 +257,8 @@ static void print_json(const struct verify_report *r)
 	json_object_set_new(o, "structure_prefix", number(r->structure_prefix));
 	json_object_set_new(o, "signed_prefix", number(r->signed_prefix));
 	json_object_set_new(o, "seals", number(r->seals));
-	json_object_set_new(o, "sealed_prefix",
-		r->seals_checked ? number(r->sealed_prefix) : json_null());
+	json_object_set_new(
+		o, "sealed_prefix", r->seals_checked ? number(r->sealed_prefix) : json_null());
 	json_object_set_new(o, "unsigned_tail", number(r->tail));
 	json_object_set_new(o, "first_bad", r->has_bad ? number(r->first_bad) : json_null());
 	json_object_set_new(o, "sessions", number(r->order.sessions));
@@ -342,8 +344,8 @@ static int audit_verify(int argc, char **argv)
 	}
 	if (seal)
 		note_vkey_format(seal, seal_vkey);
-	code = verify_and_print(optind < argc ? argv[optind] : p.audit, key,
-		seal ? seal_vkey : NULL, json);
+	code = verify_and_print(
+		optind < argc ? argv[optind] : p.audit, key, seal ? seal_vkey : NULL, json);
 	note_vkey_free(seal);
 	note_vkey_free(key);
 	return code;

@@ -30,9 +30,9 @@
 #include "common/io.h"
 #include "common/msg.h"
 
-#define PUBLISH_NS  1000000000ull /* a checkpoint at most this long after a record */
-#define BATCH_COUNT 1024u /* messages taken before a commit */
-#define TICK_MS     1000 /* for clients that are late */
+#define PUBLISH_NS   1000000000ull /* a checkpoint at most this long after a record */
+#define BATCH_COUNT  1024u /* messages taken before a commit */
+#define TICK_MS      1000 /* for clients that are late */
 #define HEARTBEAT_NS (60 * 1000000000ull) /* a seal at least this often */
 
 struct recorder {

@@ -246,15 +246,16 @@ END_TEST
 
 START_TEST(l41_old_epochs_sealed_with_another_key_break_the_chain)
 {
-	unsigned char seed[SEAL_SEED] = {9};
+	unsigned char secret[SEAL_SECRET], pub[SEAL_PUB];
 	char *leaf = malloc(SEAL_LEAF_MAX);
 	struct seal s;
 	size_t n;
 
 	keep(leaf);
+	crypto_sign_keypair(pub, secret);
 	static_log();
 	ck_assert_int_eq(seal_parse(entries.e[5].p, entries.e[5].n, origin, &s, &e), 0);
-	n = seal_write(&s, origin, seed, leaf, SEAL_LEAF_MAX, &e);
+	n = seal_write(&s, origin, secret, leaf, SEAL_LEAF_MAX, &e);
 	ck_assert_uint_gt(n, 0);
 	entries.e[5] = (struct span){leaf, n};
 	rebuild();
@@ -552,7 +553,8 @@ START_TEST(a_seal_has_one_spelling)
 		memcpy(copy, good.p, good.n);
 		copy[i] ^= 1;
 		if (seal_parse(copy, good.n, VECTOR_ORIGIN, &other, &e) == 0)
-			ck_assert_int_lt(seal_open(copy, good.n, VECTOR_ORIGIN, s.next, &other, &e), 0);
+			ck_assert_int_lt(
+				seal_open(copy, good.n, VECTOR_ORIGIN, s.next, &other, &e), 0);
 		ck_assert_int_lt(seal_parse(good.p, i, VECTOR_ORIGIN, &other, &e), 0);
 	}
 	memcpy(copy, good.p, good.n);
