@@ -350,13 +350,29 @@ static uint64_t days_of(uint64_t year, unsigned month, unsigned day)
 	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * mp + 2) / 5 + day - 1 - 719468;
 }
 
+/* n digits. 0 or -1. */
+static int take_digits(const char **at, size_t n, unsigned *out)
+{
+	*out = 0;
+	for (; n; n--, ++*at) {
+		if (**at < '0' || **at > '9')
+			return -1;
+		*out = *out * 10 + (unsigned)(**at - '0');
+	}
+	++*at; /* what follows is compared below */
+	return 0;
+}
+
 int record_time(const char *t, uint64_t *ns)
 {
 	unsigned year, month, day, hour, minute, second, fraction;
+	const char *at = t;
 	char again[TIME_CAP];
 
-	if (strlen(t) != 30 || sscanf(t, "%4u-%2u-%2uT%2u:%2u:%2u.%9uZ", &year, &month, &day, &hour,
-				       &minute, &second, &fraction) != 7)
+	if (strlen(t) != 30 || take_digits(&at, 4, &year) || take_digits(&at, 2, &month) ||
+		take_digits(&at, 2, &day) || take_digits(&at, 2, &hour) ||
+		take_digits(&at, 2, &minute) || take_digits(&at, 2, &second) ||
+		take_digits(&at, 9, &fraction))
 		return -1;
 	if (year < 1970 || year > 2500 || month < 1 || month > 12 || day < 1 || day > 31)
 		return -1;

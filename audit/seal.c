@@ -224,7 +224,7 @@ static void move_on(struct seal_chain *c, const struct seal *s)
 int seal_chain_resume(
 	struct seal_chain *c, const char *origin, const void *leaf, size_t n, struct error *e)
 {
-	struct seal s;
+	struct seal s = {0};
 
 	memset(c, 0, sizeof *c);
 	snprintf(c->origin, sizeof c->origin, "%s", origin);
@@ -237,7 +237,7 @@ int seal_chain_resume(
 int seal_chain_take(struct seal_chain *c, const void *leaf, size_t n, uint64_t index,
 	const struct tree_hash *root, int verify, struct error *e)
 {
-	struct seal s;
+	struct seal s = {0};
 
 	if (!c->begun)
 		return error_set(e, 0, "a seal, but no key of the first one");

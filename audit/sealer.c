@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -258,9 +259,9 @@ static int compare(struct sealer *s, uint64_t epoch, const unsigned char *expect
 			e, EBADMSG, "KEYS_MISSING: " SLOTS_PATH " holds no key of this log");
 	if (last > epoch && last - epoch >= SEALER_SLOTS)
 		return fault_set(e, EBADMSG,
-			"LOG_BEHIND_KEYS: the audit log ends with seal %lld, but the keys of %llu "
-			"commits were used: records that were durable are gone",
-			(long long)epoch - 1, (unsigned long long)(last - SEALER_SLOTS + 1));
+			"LOG_BEHIND_KEYS: the audit log has %" PRIu64 " seals, but %" PRIu64
+			" were made: records that were durable are gone",
+			epoch, last - SEALER_SLOTS + 1);
 	if (!key_of(s, epoch)->there || key_of(s, epoch)->epoch != epoch)
 		return fault_set(e, EBADMSG,
 			"KEYS_BEHIND_LOG: " SLOTS_PATH " has no key for seal %llu: an older copy "

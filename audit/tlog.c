@@ -440,7 +440,9 @@ static int replay_genesis(struct tlog *t, struct span leaf, struct error *e)
 	json_decref(o);
 	return r == 0 ? 0
 		      : fault_set(e, EBADMSG,
-				"the audit log begins without the key of its first seal");
+				"the audit log begins without the key of its first seal: an "
+				"older agentd began it. Keep its directory elsewhere, and remove "
+				"audit-created beside it to begin a new log");
 }
 
 static int replay_leaf(
