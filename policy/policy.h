@@ -273,10 +273,4 @@ int policy_best_effort(const struct policy *p, size_t i, const char **section, c
  * after 9999. */
 uint32_t policy_date(int64_t seconds);
 
-/* ---- the language's own table ---- */
-
-/* Every key of the schema, supported or not: for documentation and tests. NULL at the end of the
- * table. *supported: 0 when this version refuses it. */
-const char *policy_key(size_t i, const char **type, int *supported);
-
 #endif

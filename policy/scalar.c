@@ -50,6 +50,15 @@ int take_word(struct loader *l, const struct yaml_value *v, const char *const *w
 	return reject_value(l, v, "no word that stands here. Write %s", all);
 }
 
+int take_row_word(struct loader *l, const struct yaml_value *v)
+{
+	const char *words[POLICY_KEY_WORDS];
+	char buf[160];
+	size_t n = policy_key_words(l->row, buf, words);
+
+	return take_word(l, v, words, n);
+}
+
 int take_bool(struct loader *l, const struct yaml_value *v, int *out)
 {
 	if (take_text(l, v))
@@ -177,4 +186,19 @@ int take_sha256(struct loader *l, const struct yaml_value *v, unsigned char out[
 	return reject_value(l, v,
 		"no digest. Write sha256: and its 64 digits in lower case, as sha256sum prints "
 		"them");
+}
+
+int take_row_number(struct loader *l, const struct yaml_value *v, uint64_t *out)
+{
+	return take_number(l, v, l->row->value.least, l->row->value.most, out);
+}
+
+int take_row_size(struct loader *l, const struct yaml_value *v, uint64_t *out)
+{
+	return take_size(l, v, l->row->value.least, l->row->value.most, out);
+}
+
+int take_row_duration(struct loader *l, const struct yaml_value *v, uint64_t *out)
+{
+	return take_duration(l, v, l->row->value.least, l->row->value.most, out);
 }

@@ -9,10 +9,8 @@
 
 int take_extend_builtin(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const known[] = {"coding-base@1"};
-
 	l->extend.builtin = v;
-	return take_word(l, v, known, 1) < 0 ? -1 : 0;
+	return take_row_word(l, v) < 0 ? -1 : 0;
 }
 
 int take_extend_remote(struct loader *l, const struct yaml_value *v)
@@ -85,7 +83,7 @@ int take_extends(struct loader *l, const struct yaml_value *v)
 
 	if (v->type != YAML_LIST)
 		return take_list(l, v);
-	if (v->count > EXTENSIONS_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 16 layers. Merge some");
 	l->layer->extension = arena_array(l->arena, v->count, sizeof *l->layer->extension);
 	if (!l->layer->extension)

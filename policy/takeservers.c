@@ -62,12 +62,10 @@ int take_server_net(struct loader *l, const struct yaml_value *v)
 
 int take_server_workspace(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"none", "ro", "rw"};
-	int i = take_word(l, v, words, 3);
 	char key[160];
 
 	server_key(l, "workspace", key);
-	return i < 0 ? -1 : state_value(l, key, v->line, "%s", words[i]);
+	return take_row_word(l, v) < 0 ? -1 : state_value(l, key, v->line, "%s", v->text);
 }
 
 int take_server_pin(struct loader *l, const struct yaml_value *v)
@@ -118,7 +116,7 @@ int take_servers(struct loader *l, const struct yaml_value *v)
 	if (v->type != YAML_MAPPING)
 		return reject_value(
 			l, v, "no mapping of servers. Write {NAME: {command: [PROGRAM]}}");
-	if (v->count > SERVERS_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 32 servers. Use fewer");
 	for (item = v->first; item; item = item->next) {
 		if (take_server(l, item))

@@ -12,9 +12,6 @@
 #include "policy/take.h"
 #include "policy/text.h"
 
-#define SECRETS_MAX 32u
-#define ACTIONS_MAX 64u
-
 const struct stated *stated_of(const struct layer *y, const char *key)
 {
 	const struct stated *s = y->stated;
@@ -46,35 +43,32 @@ int state_value(struct loader *l, const char *key, unsigned line, const char *fm
 	return 0;
 }
 
-static int state_duration(
-	struct loader *l, const struct yaml_value *v, uint64_t least, uint64_t most)
+static int state_duration(struct loader *l, const struct yaml_value *v)
 {
 	const char *key = l->key;
 	uint64_t s;
 
-	return take_duration(l, v, least, most, &s)
-		       ? -1
-		       : state_value(l, key, v->line, "%" PRIu64 "s", s);
+	return take_row_duration(l, v, &s) ? -1 : state_value(l, key, v->line, "%" PRIu64 "s", s);
 }
 
-static int state_number(struct loader *l, const struct yaml_value *v, uint64_t most)
+static int state_number(struct loader *l, const struct yaml_value *v)
 {
 	const char *key = l->key;
 	uint64_t n;
 
-	return take_number(l, v, 1, most, &n) ? -1 : state_value(l, key, v->line, "%" PRIu64, n);
+	return take_row_number(l, v, &n) ? -1 : state_value(l, key, v->line, "%" PRIu64, n);
 }
 
-static int state_word(struct loader *l, const struct yaml_value *v, const char *only)
+static int state_word(struct loader *l, const struct yaml_value *v)
 {
-	return take_word(l, v, &only, 1) < 0 ? -1 : state_value(l, l->key, v->line, "%s", only);
+	return take_row_word(l, v) < 0 ? -1 : state_value(l, l->key, v->line, "%s", v->text);
 }
 
 /* ---- single values ---- */
 
 int take_only_for(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "net.allow");
+	return state_word(l, v);
 }
 
 int take_disk_write(struct loader *l, const struct yaml_value *v)
@@ -82,7 +76,7 @@ int take_disk_write(struct loader *l, const struct yaml_value *v)
 	const char *key = l->key;
 	uint64_t n;
 
-	if (take_size(l, v, UINT64_C(1) << 20, UINT64_C(1024) << 40, &n))
+	if (take_row_size(l, v, &n))
 		return -1;
 	return state_value(l, key, v->line, "%" PRIu64 "KiB", n >> 10);
 }
@@ -91,20 +85,22 @@ int take_disk_write(struct loader *l, const struct yaml_value *v)
 
 int take_lease_ttl(struct loader *l, const struct yaml_value *v)
 {
-	return state_duration(l, v, 60, 30 * 86400);
+	uint64_t s;
+
+	return take_row_duration(l, v, &s)
+		       ? -1
+		       : state_value(l, "session.lease.ttl", v->line, "%" PRIu64 "s", s);
 }
 
 int take_lease_renew(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const ways[] = {"ssh", "https", "file"};
-	const char *key = l->key;
 	const struct yaml_value *item;
 	unsigned seen = 0;
 
 	if (take_list(l, v))
 		return -1;
 	for (item = v->first; item; item = item->next) {
-		int i = take_word(l, item, ways, ARRAY_LEN(ways));
+		int i = take_row_word(l, item);
 
 		if (i < 0)
 			return -1;
@@ -116,23 +112,22 @@ int take_lease_renew(struct loader *l, const struct yaml_value *v)
 		return reject_value(l, v,
 			"no way to renew it, so that every session ends. Write [ssh, https, file] "
 			"or some of them");
-	return state_value(l, key, v->line, "%s%s%s", seen & 1 ? "ssh " : "",
+	return state_value(l, "session.lease.renew", v->line, "%s%s%s", seen & 1 ? "ssh " : "",
 		seen & 2 ? "https " : "", seen & 4 ? "file " : "");
 }
 
 int take_lease_expiry(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"freeze", "kill"};
-	int i = take_word(l, v, words, 2);
-
-	return i < 0 ? -1 : state_value(l, l->key, v->line, "%s", words[i]);
+	return take_row_word(l, v) < 0
+		       ? -1
+		       : state_value(l, "session.lease.on_expiry", v->line, "%s", v->text);
 }
 
 int take_lease(struct loader *l, const struct yaml_value *v)
 {
 	if (v->type != YAML_MAPPING)
-		return state_duration(l, v, 60, 30 * 86400);
-	if (keys_take(l, "session.lease", v))
+		return state_duration(l, v);
+	if (keys_take(l, "lease", v))
 		return -1;
 	if (!stated_of(l->layer, "session.lease.ttl"))
 		return reject_value(l, v,
@@ -145,34 +140,34 @@ int take_lease(struct loader *l, const struct yaml_value *v)
 
 int take_heartbeat(struct loader *l, const struct yaml_value *v)
 {
-	return state_duration(l, v, 1, 3600);
+	return state_duration(l, v);
 }
 
 int take_keep(struct loader *l, const struct yaml_value *v)
 {
-	return state_duration(l, v, 3600, 3650 * UINT64_C(86400));
+	return state_duration(l, v);
 }
 
 int take_long_args(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "hash");
+	return state_word(l, v);
 }
 
 int take_widest(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "same-command");
+	return state_word(l, v);
 }
 
 /* ---- small sections ---- */
 
 int take_budget_prompts(struct loader *l, const struct yaml_value *v)
 {
-	return state_number(l, v, 100000);
+	return state_number(l, v);
 }
 
 int take_budget_over(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "freeze");
+	return state_word(l, v);
 }
 
 int take_budget(struct loader *l, const struct yaml_value *v)
@@ -187,7 +182,7 @@ int take_budget(struct loader *l, const struct yaml_value *v)
 
 int take_kill_denials(struct loader *l, const struct yaml_value *v)
 {
-	return state_number(l, v, 100000);
+	return state_number(l, v);
 }
 
 int take_kill_canary(struct loader *l, const struct yaml_value *v)
@@ -212,10 +207,7 @@ int take_kill_if(struct loader *l, const struct yaml_value *v)
 
 int take_traps(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"report", "quarantine"};
-	int i = take_word(l, v, words, 2);
-
-	return i < 0 ? -1 : state_value(l, l->key, v->line, "%s", words[i]);
+	return state_word(l, v);
 }
 
 /* ---- lists ---- */
@@ -321,17 +313,14 @@ int take_command(struct loader *l, const struct yaml_value *v, const char *key)
 	return state_value(l, key, v->line, "%s", all);
 }
 
-/* A program and its arguments, or the https URL of a webhook. */
+/* A program and its arguments, or alone the https URL of a webhook. */
 int take_notify(struct loader *l, const struct yaml_value *v)
 {
-	if (v->type == YAML_LIST)
-		return take_command(l, v, l->key);
-	if (v->type == YAML_TEXT && strncmp(v->text, "https://", 8) == 0 && v->len > 8 &&
-		v->len <= 512 && !strpbrk(v->text, " \n\t"))
-		return state_value(l, l->key, v->line, "%s", v->text);
-	return reject_value(l, v,
-		"nobody to notify. Write a command like [notify-send, agentd], or the URL of a "
-		"webhook, https://HOST/PATH");
+	if (v->type == YAML_LIST && v->count == 1 && v->first->type == YAML_TEXT &&
+		strstr(v->first->text, "://") && strncmp(v->first->text, "https://", 8) != 0)
+		return reject_value(l, v->first,
+			"a webhook that is not encrypted. Write https://HOST/PATH, or a command");
+	return take_command(l, v, l->key);
 }
 
 /* ---- audit.redact ---- */
@@ -427,7 +416,7 @@ int take_actions(struct loader *l, const struct yaml_value *v)
 
 	if (v->type != YAML_MAPPING)
 		return reject_value(l, v, "no mapping. Write {\"mcp mail/delete_*\": 5 per 10m}");
-	if (v->count > ACTIONS_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 64 budgets. Use patterns");
 	for (item = v->first; item; item = item->next) {
 		char key[POLICY_STATED_KEY_MAX];
@@ -545,7 +534,7 @@ int take_secrets(struct loader *l, const struct yaml_value *v)
 
 	if (v->type != YAML_LIST)
 		return take_list(l, v);
-	if (v->count > SECRETS_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 32 secrets. Use fewer");
 	for (item = v->first; item; item = item->next) {
 		if (take_secret(l, item))
