@@ -151,13 +151,12 @@ static int add_directory(struct policy_docs *d, const char *dir, struct error *e
 
 static int add_side(struct policy_docs *d, const char *name, struct error *e)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	if (strcmp(name, "-") != 0 && stat(name, &st) < 0)
 		return add_revision(d, name, e);
-	if (strcmp(name, "-") != 0 && S_ISDIR(st.st_mode)
-			? add_directory(d, name, e)
-			: policy_docs_add(d, name, POLICY_REPO, 0, e))
+	if (S_ISDIR(st.st_mode) ? add_directory(d, name, e)
+				: policy_docs_add(d, name, POLICY_REPO, 0, e))
 		return -1;
 	return policy_docs_extend(d, e);
 }
