@@ -136,6 +136,9 @@ struct action_exec {
 		file_writable; /* the agent can write the file, or the directory it is in */
 	const struct span *argv; /* with argv[0] */
 	size_t argc;
+	/* Not 0 at i: nobody knows what argv[i] will be, and its text (not empty, no dash first) stands
+	 * for anything. NULL: all are known. */
+	const unsigned char *unknown;
 };
 
 #define ACTION_EXEC_ARGS_MAX 65536u

@@ -183,8 +183,22 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 void stack_decide_action(const struct policy *p, const struct stack *s, const struct action *a,
 	struct decision *out);
 
+/* shell/judge.c: policy_decide_shell with the layers of a stack, which are p's. */
+struct shell_judgement;
+int stack_decide_shell(const struct policy *p, const struct stack *s,
+	const struct action_places *places, const char *text, size_t n,
+	struct shell_judgement **out);
+
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);
+
+/* What happens in a stack when no rule matches. */
+void stack_unmatched(const struct stack *s, struct decision *out);
+
+/* action.c. Appends the components of p[0..n) to out (which holds a canonical path of `at` bytes, ""
+ * for the root) and returns its length. Sets *unknown when the way leads through a link whose target
+ * depends on who looks. */
+size_t append_components(char *out, size_t at, const char *p, size_t n, int *unknown);
 
 /* action.c: an action of one word, which is copied. NULL: out of memory. */
 struct action *action_of_word(enum action_kind kind, const struct word *w);
