@@ -62,6 +62,8 @@ struct test {
 	enum verdict expect;
 	const struct kind *kind; /* NULL: a tool */
 	struct action *action; /* owned */
+	const char *shell; /* `shell TEXT`: the text; then there is no action */
+	size_t shell_len;
 	unsigned atlas; /* bit i: `never allow` what atlas_at(i) names; 0: another test */
 	const char *text;
 	unsigned line, column;
@@ -175,6 +177,10 @@ int match_parse(struct arena *a, const struct kind *kind, const char *text, size
 int test_parse(
 	struct arena *a, const char *text, size_t n, struct test *out, struct pattern_fault *f);
 int rule_matches(const struct rule *r, const struct action *a);
+/* Takes a pair of quotes around all of a shell text off. */
+struct span shell_unquoted(const char *s, size_t n);
+/* The places that tests are about: a workspace inside a home, as people have it. */
+extern const struct action_places test_places;
 
 /* decide.c */
 void stack_add(struct stack *s, const struct layer *l);

@@ -469,3 +469,20 @@ int policy_decide_shell(const struct policy *p, const struct action_places *plac
 {
 	return stack_decide_shell(p, &p->stack, places, text, n, out);
 }
+
+static const char line_start[] = "shell ";
+
+int policy_is_shell_line(const char *line)
+{
+	return strncmp(line, line_start, strlen(line_start)) == 0;
+}
+
+int policy_decide_shell_line(const struct policy *p, const char *line, struct shell_judgement **out)
+{
+	const char *text = line + strlen(line_start);
+	struct span s;
+
+	text += strspn(text, " ");
+	s = shell_unquoted(text, strlen(text));
+	return policy_decide_shell(p, &test_places, s.p, s.n, out);
+}

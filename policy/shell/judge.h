@@ -50,6 +50,12 @@ int policy_decide_shell(const struct policy *p, const struct action_places *plac
 int policy_decide_shell_tool(const struct policy *p, const struct action_places *places,
 	const struct action *a, struct shell_judgement **out);
 
+/* The same for a line `shell TEXT` of a test or a command line, in the workspace that tests are about.
+ * Quotes around all of the text are taken off. The line must be one (policy_is_shell_line). */
+int policy_decide_shell_line(
+	const struct policy *p, const char *line, struct shell_judgement **out);
+int policy_is_shell_line(const char *line); /* 1 or 0 */
+
 /* Why part i is decided as it is. */
 void shell_judgement_part(const struct shell_judgement *j, size_t i, struct decision *out);
 
