@@ -360,13 +360,22 @@ static void add_word(struct reader *r, struct building *b, const struct shell_wo
 	b->c->argc++;
 }
 
-/* <(…) and >(…), a file name that bash and zsh make up. */
+/* The `<(` at r->i begins a word. */
+static int begins_word(const struct reader *r)
+{
+	return r->i == 0 || strchr(" \t;&|(", r->s[r->i - 1]) ||
+	       (r->s[r->i - 1] == '\n' && (r->i == 1 || r->s[r->i - 2] != '\\'));
+}
+
+/* <(…) and >(…), a file name that bash and zsh make up; a word of its own. */
 static void process_substitution(struct reader *r, struct building *b)
 {
 	struct shell_word w = {.class = SHELL_UNKNOWN, .text = {"<(…)", strlen("<(…)")}};
 	size_t from = r->i, held = r->held;
 
-	if (shell_deeper(r))
+	if (!begins_word(r))
+		shell_stop(r, from, "`<(` in a word");
+	if (r->stopped || shell_deeper(r))
 		return;
 	r->i++;
 	(void)shell_cur(r);
@@ -378,6 +387,8 @@ static void process_substitution(struct reader *r, struct building *b)
 	if (!r->stopped && shell_cur(r) != ')')
 		shell_stop(r, from, "a `(` that is not closed, or something unexpected in it");
 	r->i += !r->stopped;
+	if (!r->stopped && !shell_is_delimiter(shell_cur(r)))
+		shell_stop(r, from, "`<(` in a word");
 	add_word(r, b, &w);
 }
 
