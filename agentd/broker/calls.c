@@ -349,10 +349,11 @@ static void judge_rule(struct judged *j, const struct decision *d)
 static void judge_decision(struct judged *j, const struct decision *d, const char *part)
 {
 	const char *why = d->why ? d->why : "";
+	int n = (int)text_cut(why, strlen(why), 240);
 
 	j->verdict = d->verdict;
 	judge_rule(j, d);
-	snprintf(j->why, sizeof j->why, "%s%s%s", why, *part && *why ? ", in: " : "", part);
+	snprintf(j->why, sizeof j->why, "%.*s%s%s", n, why, *part && *why ? ", in: " : "", part);
 	if (d->verdict == VERDICT_ALLOW)
 		snprintf(j->reason, sizeof j->reason, "allowed by policy: %s", j->rule);
 	else

@@ -35,6 +35,7 @@ struct judge {
 	size_t directories;
 	struct decision unmatched, opaque;
 	char path[PATH_CAP]; /* the one at hand */
+	struct span text; /* where offsets lead to */
 	int no_memory;
 };
 
@@ -353,10 +354,13 @@ void judge_variable(struct judge *j, size_t at, struct span name, struct span va
 
 static void add_opaque(struct judge *j, size_t at, const char *why)
 {
-	struct part *part =
-		parts_add(j->parts, SHELL_PART_OPAQUE, at, parts_copy(j->parts, why, strlen(why)));
+	struct span from = {NULL, 0};
 	struct decision d = j->opaque;
+	struct part *part;
 
+	if (at < j->text.n)
+		from = (struct span){j->text.p + at, j->text.n - at};
+	part = parts_add(j->parts, SHELL_PART_OPAQUE, at, parts_opaque(j->parts, why, from));
 	d.why = why;
 	if (part && j->commands)
 		at_least(part, &d);
@@ -436,6 +440,12 @@ struct arena *judge_arena(struct judge *j)
 	return parts_arena(j->parts);
 }
 
+int judge_read(struct judge *j, struct span text, struct shell_script *out)
+{
+	j->text = text;
+	return shell_read(parts_arena(j->parts), text.p, text.n, out);
+}
+
 int judge_finish(struct judge *j, const struct shell_script *script, int failed,
 	struct shell_judgement **out)
 {
@@ -461,7 +471,7 @@ int stack_decide_shell(const struct policy *p, const struct stack *s,
 	*out = NULL;
 	if (!j)
 		return -1;
-	return judge_finish(j, &script, shell_read(judge_arena(j), text, n, &script), out);
+	return judge_finish(j, &script, judge_read(j, (struct span){text, n}, &script), out);
 }
 
 int policy_decide_shell(const struct policy *p, const struct action_places *places,

@@ -12,6 +12,8 @@ struct judge;
 struct judge *judge_new(
 	const struct policy *p, const struct stack *s, const struct action_places *places);
 struct arena *judge_arena(struct judge *j);
+/* Reads the text that is judged; it must stay. As shell_read. */
+int judge_read(struct judge *j, struct span text, struct shell_script *out);
 /* An assignment, and a change of directory that may fail. at: offset in the text. */
 void judge_variable(struct judge *j, size_t at, struct span name, struct span value);
 void judge_directory(struct judge *j, size_t at, struct span to);

@@ -162,6 +162,31 @@ const char *parts_variable(struct parts *p, const struct shell_assignment *a)
 	return l.p;
 }
 
+#define EXCERPT_MAX 60u
+
+const char *parts_opaque(struct parts *p, const char *why, struct span from)
+{
+	struct line l = {parts_alloc(p, strlen(why) + EXCERPT_MAX + 8), 0};
+	const char *end = from.n ? memchr(from.p, '\n', from.n) : NULL;
+	size_t n = end ? (size_t)(end - from.p) : from.n;
+
+	if (!l.p)
+		return "";
+	put(&l, why, strlen(why));
+	if (n == 0)
+		return l.p;
+	put(&l, ": ", 2);
+	if (n > EXCERPT_MAX) {
+		for (n = EXCERPT_MAX; n && ((unsigned char)from.p[n] & 0xc0) == 0x80;)
+			n--;
+		put(&l, from.p, n);
+		put(&l, "…", strlen("…"));
+	} else {
+		put(&l, from.p, n);
+	}
+	return l.p;
+}
+
 /* ---- the judgement ---- */
 
 const char *shell_part_name(enum shell_part_kind k)

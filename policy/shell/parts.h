@@ -32,6 +32,8 @@ void parts_free(struct parts *p);
 /* What people read; parts.c has the form. */
 const char *parts_command(struct parts *p, const struct shell_command *c);
 const char *parts_file(struct parts *p, const struct shell_redirect *x);
+const char *parts_opaque(
+	struct parts *p, const char *why, struct span from); /* the text from there */
 const char *parts_variable(struct parts *p, const struct shell_assignment *a);
 
 /* The judgement, which owns the parts from here on. NULL: out of memory, nothing is changed. */

@@ -46,7 +46,7 @@ int shell_deeper(struct reader *r)
 
 /* ---- between words ---- */
 
-static void skip_blanks(struct reader *r)
+void shell_skip_blanks(struct reader *r)
 {
 	int c;
 
@@ -61,16 +61,15 @@ static void skip_blanks(struct reader *r)
 
 static void skip_newlines(struct reader *r)
 {
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	while (!r->stopped && shell_cur(r) == '\n') {
 		r->i++;
 		shell_heredocs(r);
-		skip_blanks(r);
+		shell_skip_blanks(r);
 	}
 }
 
-/* 1 and past it when the two-character operator is next. */
-static int take_operator(struct reader *r, const char *op)
+int shell_take_operator(struct reader *r, const char *op)
 {
 	if (shell_cur(r) != op[0] || shell_next(r) != op[1])
 		return 0;
@@ -103,7 +102,7 @@ static int take_reserved(struct reader *r, const char *which)
 	char word[16];
 	size_t after;
 
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	if (!peek_word(r, word, sizeof word, &after) || strcmp(word, which) != 0)
 		return 0;
 	r->i = after;
@@ -122,7 +121,7 @@ static int ends_list(struct reader *r)
 	size_t after;
 	int c;
 
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	c = shell_cur(r);
 	if (c < 0 || c == ')')
 		return 1;
@@ -130,183 +129,6 @@ static int ends_list(struct reader *r)
 		return shell_next(r) == ';';
 	return peek_word(r, word, sizeof word, &after) &&
 	       shell_listed("then else elif fi do done esac }", word, strlen(word));
-}
-
-/* ---- redirections, XCU 2.7 ---- */
-
-static int is_number(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9')
-			return 0;
-	}
-	return s.n > 0;
-}
-
-static void add_redirect(
-	struct reader *r, struct shell_command *c, char op, const struct shell_word *target)
-{
-	struct shell_redirect *x = arena_alloc(r->arena, sizeof *x);
-
-	if (!x) {
-		shell_no_memory(r);
-		return;
-	}
-	*x = (struct shell_redirect){op, target, c->redirects};
-	c->redirects = x;
-}
-
-/* The word behind an operator. NULL: stopped. */
-static struct shell_word *redirect_word(struct reader *r, struct word_form *form)
-{
-	struct shell_word *w = arena_alloc(r->arena, sizeof *w);
-	size_t from;
-
-	if (!w) {
-		shell_no_memory(r);
-		return NULL;
-	}
-	skip_blanks(r);
-	from = r->i;
-	if (shell_is_delimiter(shell_cur(r))) {
-		shell_stop(r, from, "a redirection to nowhere");
-		return NULL;
-	}
-	if (shell_cur(r) == '!')
-		shell_mark(r, from, "a redirection with `!`, which zsh reads otherwise");
-	shell_word(r, w, form);
-	return r->stopped ? NULL : w;
-}
-
-static void redirect_file(struct reader *r, struct shell_command *c, const char *ops)
-{
-	struct word_form form;
-	const struct shell_word *w = redirect_word(r, &form);
-
-	for (; w && *ops; ops++)
-		add_redirect(r, c, *ops, w);
-}
-
-/* >&2, <&-: a descriptor. >&file is bash's and zsh's. */
-static void redirect_descriptor(struct reader *r, struct shell_command *c, char op)
-{
-	struct word_form form;
-	size_t from = r->i;
-	const struct shell_word *w = redirect_word(r, &form);
-
-	if (!w)
-		return;
-	if (w->class == SHELL_LITERAL && (is_number(w->text) || strcmp(w->text.p, "-") == 0))
-		return;
-	shell_mark(r, from, "a redirection that is no descriptor and no file to every shell");
-	add_redirect(r, c, op, w);
-}
-
-static void redirect_heredoc(struct reader *r, int strip)
-{
-	struct word_form form;
-	size_t from = r->i;
-	const struct shell_word *w = redirect_word(r, &form);
-
-	if (!w)
-		return;
-	if (w->class != SHELL_LITERAL || w->text.n == 0 || memchr(w->text.p, '\n', w->text.n) ||
-		r->pending == SHELL_HEREDOCS_MAX) {
-		shell_stop(r, from, "a here-document that cannot be told where it ends");
-		return;
-	}
-	r->heredoc[r->pending++] = (struct heredoc){w->text, form.quoted, strip};
-}
-
-static void here_string(struct reader *r)
-{
-	struct word_form form;
-
-	shell_mark(r, r->i, "`<<<`, which not all shells have");
-	(void)redirect_word(r, &form);
-}
-
-static void redirect_in(struct reader *r, struct shell_command *c)
-{
-	if (take_operator(r, "<<")) {
-		int next = shell_cur(r);
-
-		if (next == '<' || next == '-')
-			r->i++;
-		if (next == '<')
-			here_string(r);
-		else
-			redirect_heredoc(r, next == '-');
-	} else if (take_operator(r, "<&")) {
-		redirect_descriptor(r, c, 'r');
-	} else if (take_operator(r, "<>")) {
-		redirect_file(r, c, "rw");
-	} else {
-		r->i++;
-		redirect_file(r, c, "r");
-	}
-}
-
-static void redirect_out(struct reader *r, struct shell_command *c)
-{
-	if (take_operator(r, ">&")) {
-		redirect_descriptor(r, c, 'w');
-		return;
-	}
-	if (!take_operator(r, ">>") && !take_operator(r, ">|"))
-		r->i++;
-	redirect_file(r, c, "w");
-}
-
-/* zsh: <1-9> is a pattern. */
-static int is_number_pattern(const struct reader *r)
-{
-	size_t i = r->i + 1;
-
-	while (i < r->n && r->s[i] && strchr("0123456789-\\\n", r->s[i]))
-		i++;
-	return i > r->i + 1 && i < r->n && r->s[i] == '>';
-}
-
-/* A redirection, with its number, if one stands here. 1 or 0. */
-static int take_redirect(struct reader *r, struct shell_command *c)
-{
-	size_t from = r->i, digits = 0;
-
-	(void)shell_cur(r);
-	while (shell_cur(r) >= '0' && shell_cur(r) <= '9') {
-		r->i++;
-		digits++;
-	}
-	if (shell_cur(r) != '<' && shell_cur(r) != '>') {
-		r->i = from;
-		return 0;
-	}
-	if (!digits && shell_next(r) == '(')
-		return 0;
-	if (digits > 1)
-		shell_mark(r, from, "a descriptor of two digits, which is a word to some shells");
-	if (shell_cur(r) == '<' && is_number_pattern(r))
-		shell_mark(r, from, "`<1-9>` is a pattern in zsh");
-	if (shell_cur(r) == '<')
-		redirect_in(r, c);
-	else
-		redirect_out(r, c);
-	return 1;
-}
-
-/* &>file, &>>file of bash and zsh; to others it is `&` and `>`. */
-static int take_redirect_both(struct reader *r, struct shell_command *c)
-{
-	size_t from = r->i;
-
-	if (!take_operator(r, "&>"))
-		return 0;
-	shell_mark(r, from, "`&>`, which is `&` to some shells");
-	if (shell_cur(r) == '>')
-		r->i++;
-	redirect_file(r, c, "w");
-	return 1;
 }
 
 /* ---- commands ---- */
@@ -430,7 +252,7 @@ static void take_word(struct reader *r, struct building *b)
 static void function(struct reader *r, size_t from)
 {
 	r->i++;
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	if (shell_cur(r) != ')') {
 		shell_stop(r, from, "a `(` that no command begins with");
 		return;
@@ -456,9 +278,9 @@ static void simple_command(struct reader *r)
 		return;
 	b.end = &b.c->argv;
 	while (!r->stopped) {
-		skip_blanks(r);
+		shell_skip_blanks(r);
 		c = shell_cur(r);
-		if (take_redirect(r, b.c) || take_redirect_both(r, b.c))
+		if (shell_redirection(r, b.c))
 			continue;
 		if (c == '<' || c == '>')
 			process_substitution(r, &b);
@@ -536,7 +358,8 @@ static void for_words(struct reader *r)
 	struct word_form form;
 	struct shell_word w;
 
-	for (skip_blanks(r); !r->stopped && !shell_is_delimiter(shell_cur(r)); skip_blanks(r))
+	for (shell_skip_blanks(r); !r->stopped && !shell_is_delimiter(shell_cur(r));
+		shell_skip_blanks(r))
 		shell_word(r, &w, &form);
 	if (!r->stopped && shell_cur(r) != ';' && shell_cur(r) != '\n')
 		shell_stop(r, r->i, "a `for` that cannot be read");
@@ -548,7 +371,7 @@ static void for_command(struct reader *r)
 	struct word_form form;
 	struct shell_word name;
 
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	if (!c || shell_is_delimiter(shell_cur(r))) {
 		shell_stop(r, r->i, "a `for` without a name");
 		return;
@@ -578,16 +401,16 @@ static void case_patterns(struct reader *r)
 	struct word_form form;
 	struct shell_word w;
 
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	if (shell_cur(r) == '(')
 		r->i++;
 	do {
-		skip_blanks(r);
+		shell_skip_blanks(r);
 		if (shell_is_delimiter(shell_cur(r)))
 			shell_stop(r, r->i, "a `case` that cannot be read");
 		else
 			shell_word(r, &w, &form);
-		skip_blanks(r);
+		shell_skip_blanks(r);
 	} while (!r->stopped && shell_cur(r) == '|' && r->i++ < r->n);
 	if (!r->stopped && shell_cur(r) != ')')
 		shell_stop(r, r->i, "a `case` that cannot be read");
@@ -599,7 +422,7 @@ static void case_command(struct reader *r)
 	struct word_form form;
 	struct shell_word w;
 
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	if (shell_is_delimiter(shell_cur(r))) {
 		shell_stop(r, r->i, "a `case` without a word");
 		return;
@@ -611,7 +434,7 @@ static void case_command(struct reader *r)
 		case_patterns(r);
 		if (!r->stopped)
 			shell_list(r, 0);
-		if (r->stopped || take_operator(r, ";;"))
+		if (r->stopped || shell_take_operator(r, ";;"))
 			continue;
 		expect_reserved(r, "esac", "a `case` that cannot be read");
 		return;
@@ -634,8 +457,8 @@ static void trailing_redirects(struct reader *r)
 {
 	struct shell_command *c = command_new(r);
 
-	for (skip_blanks(r); !r->stopped && (take_redirect(r, c) || take_redirect_both(r, c));)
-		skip_blanks(r);
+	for (shell_skip_blanks(r); !r->stopped && shell_redirection(r, c);)
+		shell_skip_blanks(r);
 	if (c && c->redirects)
 		shell_add(r, c);
 }
@@ -643,7 +466,7 @@ static void trailing_redirects(struct reader *r)
 /* One that begins here. */
 static int take_compound(struct reader *r)
 {
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	if (shell_cur(r) == '(') {
 		subshell(r);
 		return 1;
@@ -673,7 +496,7 @@ static int is_foreign(struct reader *r)
 	char word[16];
 	size_t after, n;
 
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	n = peek_word(r, word, sizeof word, &after);
 	return n && shell_listed(words, word, n);
 }
@@ -698,10 +521,10 @@ static void pipeline(struct reader *r)
 	(void)take_reserved(r, "!");
 	for (;;) {
 		command(r);
-		skip_blanks(r);
+		shell_skip_blanks(r);
 		if (r->stopped || shell_cur(r) != '|' || shell_next(r) == '|')
 			return;
-		if (!take_operator(r, "|&"))
+		if (!shell_take_operator(r, "|&"))
 			r->i++;
 		skip_newlines(r);
 	}
@@ -712,9 +535,9 @@ static int separator(struct reader *r)
 {
 	int c;
 
-	skip_blanks(r);
+	shell_skip_blanks(r);
 	c = shell_cur(r);
-	if (take_operator(r, "&&") || take_operator(r, "||")) {
+	if (shell_take_operator(r, "&&") || shell_take_operator(r, "||")) {
 		skip_newlines(r);
 		return 1;
 	}

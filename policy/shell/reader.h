@@ -46,6 +46,13 @@ void shell_list(struct reader *r, int must); /* a list of commands, up to what e
 /* Reads another text as a shell started here would. */
 void shell_text(struct reader *r, struct span text, size_t at, int inner);
 
+void shell_skip_blanks(struct reader *r); /* and a comment */
+int shell_take_operator(
+	struct reader *r, const char *op); /* of two characters; 1 and past it, or 0 */
+
+/* redirect.c: takes a redirection into c, if one stands here. 1 or 0. */
+int shell_redirection(struct reader *r, struct shell_command *c);
+
 /* word.c */
 int shell_cur(struct reader *r); /* the next byte, -1 at the end; line continuations are skipped */
 int shell_next(struct reader *r); /* the one behind it */
@@ -57,7 +64,7 @@ void shell_heredocs(struct reader *r); /* behind a newline */
 /* expand.c: adds a command, and what it is known to start. */
 void shell_add(struct reader *r, struct shell_command *c);
 
-/* The word after a blank-separated list's name is in it. */
+/* 1: the word is in a list of words separated by blanks. */
 int shell_listed(const char *list, const char *word, size_t n);
 
 #endif

@@ -6,7 +6,9 @@
  *
  * What is promised: a program that one of these shells starts because of the text itself is in the
  * list, with its arguments, or the text has a mark. What a started program does is not its business;
- * programs that are known to start another one (timeout, xargs, sh -c) have that listed as well. */
+ * programs that are known to start another one (timeout, xargs, sh -c) have that listed as well. What
+ * aliases and functions a shell brings along, and that zsh runs cat for a redirection alone, nobody can
+ * see from here. */
 #ifndef POLICY_SHELL_H
 #define POLICY_SHELL_H
 

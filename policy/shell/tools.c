@@ -58,14 +58,14 @@ static int read_list(
 	return shell_read_argv(arena, argv, argc, out);
 }
 
-static int read_call(struct arena *arena, const struct action *a, const struct shell_tool *t,
+static int read_call(struct judge *j, const struct action *a, const struct shell_tool *t,
 	struct shell_script *out)
 {
 	const struct action_value *v = value_at(a, t->text, strlen(t->text));
 
 	if (v && v->type == ACTION_STRING)
-		return shell_read(arena, v->text, v->len, out);
-	if (read_list(arena, a, t->text, out))
+		return judge_read(j, (struct span){v->text, v->len}, out);
+	if (read_list(judge_arena(j), a, t->text, out))
 		return -1;
 	if (!out->commands)
 		shell_mark_at(out, 0, "a call without a command in it");
@@ -120,6 +120,6 @@ int policy_decide_shell_tool(const struct policy *p, const struct action_places 
 		return -1;
 	take_directory(j, a, t);
 	take_variables(j, a, t);
-	failed = read_call(judge_arena(j), a, t, &script);
+	failed = read_call(j, a, t, &script);
 	return judge_finish(j, &script, failed, out) ? -1 : 1;
 }

@@ -103,6 +103,8 @@ static void note_replaced(const struct shell_word *w, const char **replaced)
 		*replaced = s + 10;
 	else if (strcmp(s, "-i") == 0 || strcmp(s, "--replace") == 0)
 		*replaced = "{}";
+	else if (s[1] != '-' && strpbrk(s, "iI"))
+		*replaced = ""; /* among others: any word may be replaced */
 }
 
 /* The first word behind the options. Stops at what it cannot read, which is marked. */
@@ -187,9 +189,10 @@ static void wrap_command(struct reader *r, struct shell_command *c, const struct
 		(shell_is(c->argv->next, "-v") || shell_is(c->argv->next, "-V")))
 		return; /* only says where it is */
 	word = behind_options(r, c, w, &replaced);
-	while (word && w->assigns && memchr(word->text.p, '=', word->text.n) &&
-		shell_assign(r, &assigned, word, 0))
-		word = word->next;
+	for (; word && w->assigns && memchr(word->text.p, '=', word->text.n); word = word->next) {
+		if (!shell_assign(r, &assigned, word, 0))
+			shell_mark_command(r, c, "a variable whose name is none");
+	}
 	if (word && word->class == SHELL_LITERAL && memchr(word->text.p, '=', word->text.n))
 		shell_mark_command(r, c, "a program with `=` in its name");
 	if (word || assigned.assignments)

@@ -555,8 +555,8 @@ START_TEST(a_human_is_shown_the_commands_of_a_shell_call)
 	is_part(runs, 0, "command", "git status", "allow");
 	is_part(runs, 1, "command", "make 'a b'", "ask");
 	is_part(runs, 2, "file", "write f", "ask");
-	is_part(runs, 3, "opaque", "a builtin that runs text, or changes what later words mean",
-		"ask");
+	is_part(runs, 3, "opaque",
+		"a builtin that runs text, or changes what later words mean: eval x", "ask");
 	json_decref(o);
 	take_rules(old);
 	close(ann);

@@ -240,6 +240,8 @@ START_TEST(programs_that_start_others_have_those_listed)
 	opaque("timeout --what 5 rm x", "timeout --what 5 rm x|>rm x");
 	opaque("timeout $x rm y", "timeout ?$x rm y|>rm y");
 	opaque("find . -execdir rm {} \\;", "find . -execdir rm {} ;|>rm *{}");
+	opaque("env 'BASH_FUNC_x%%=() { a; }' rm x", "env BASH_FUNC_x%%=() { a; } rm x|>rm x");
+	opaque("xargs -0I% rm a b", "xargs -0I% rm a b|>*rm *a *b");
 	opaque("parallel rm", "parallel rm");
 	opaque("exec -a x rm y", ">rm y"); /* 31: fence#67 */
 	opaque("su -c 'rm x'", "su -c rm x");
@@ -446,6 +448,7 @@ START_TEST(the_part_that_decides_is_named)
 	ck_assert_str_eq(j->part[2].text, "write .git/x");
 	ck_assert_int_eq(j->part[3].kind, SHELL_PART_OPAQUE);
 	ck_assert_uint_eq(j->part[3].at, 43);
+	ck_assert_str_eq(j->part[3].text, "`&` runs it in the background: &");
 	ck_assert_uint_eq(j->decisive, 1);
 	ck_assert_int_eq(j->decision.verdict, VERDICT_DENY);
 	ck_assert_uint_gt(j->decision.line, 0);
