@@ -134,7 +134,7 @@ static int print_runs(json_t *runs, const char *text, int full)
 		return 1;
 	json_array_foreach(runs, i, part)
 	{
-		printf("  %-10s", i == 0 ? "would run:" : "");
+		printf("  %-11s", i == 0 ? "would run:" : "");
 		if (json_is_true(json_object_get(part, "inner")))
 			printf("  ");
 		if (strcmp(str(part, "kind"), "command") != 0)
@@ -167,7 +167,7 @@ static void print_approval(json_t *a, int full)
 	else
 		seen = print_short(json_object_get(a, "text"));
 	printf("\n");
-	if (!print_runs(json_object_get(a, "runs"), str(a, "text"), full))
+	if ((seen || full) && !print_runs(json_object_get(a, "runs"), str(a, "text"), full))
 		seen = 0;
 	printf("  rule: ");
 	print_safe(json_object_get(a, "rule"));

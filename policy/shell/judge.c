@@ -466,7 +466,7 @@ int stack_decide_shell(const struct policy *p, const struct stack *s,
 	struct shell_judgement **out)
 {
 	struct judge *j = judge_new(p, s, places);
-	struct shell_script script;
+	struct shell_script script = {0};
 
 	*out = NULL;
 	if (!j)

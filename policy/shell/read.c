@@ -203,7 +203,9 @@ static void process_substitution(struct reader *r, struct building *b)
 	(void)shell_cur(r);
 	r->i++;
 	r->held = r->pending;
+	r->substituted++;
 	shell_list(r, 0);
+	r->substituted--;
 	r->held = held;
 	r->depth--;
 	if (!r->stopped && shell_cur(r) != ')')
@@ -606,6 +608,7 @@ void shell_text(struct reader *r, struct span text, size_t at, int inner)
 		.copy = 1,
 		.depth = r->depth,
 		.loop = r->loop,
+		.substituted = r->substituted,
 		.inner = r->inner || inner};
 
 	if (shell_deeper(&sub))

@@ -23,6 +23,7 @@ struct reader {
 	char *scratch; /* words being decoded; those further out come first */
 	size_t top;
 	unsigned depth, loop; /* loops and functions around this place */
+	unsigned substituted; /* $( ) and <( ) around this place */
 	int inner; /* what it reads is a text in a command */
 	int stopped; /* it cannot go on */
 	size_t pending, held; /* here-documents: all, and those from outside a substitution */

@@ -80,6 +80,12 @@ static void redirect_heredoc(struct reader *r, int strip)
 
 	if (!w)
 		return;
+	if (r->substituted) {
+		/* bash 5.2.15 runs `$(cat <<E…)` from a copy that it writes itself, without the
+		 * separator behind the next command. */
+		shell_stop(r, from, "a here-document in a substitution, which bash misreads");
+		return;
+	}
 	if (w->class != SHELL_LITERAL || w->text.n == 0 || memchr(w->text.p, '\n', w->text.n) ||
 		r->pending == SHELL_HEREDOCS_MAX) {
 		shell_stop(r, from, "a here-document that cannot be told where it ends");

@@ -24,7 +24,7 @@ int shell_cur(struct reader *r)
 
 int shell_next(struct reader *r)
 {
-	size_t i = r->i;
+	size_t i;
 	int c;
 
 	if (shell_cur(r) < 0)
@@ -84,10 +84,10 @@ static void substitution(struct reader *r, size_t from)
 	if (shell_deeper(r))
 		return;
 	r->held = r->pending;
+	r->substituted++;
 	shell_list(r, 0);
+	r->substituted--;
 	r->depth--;
-	if (!r->stopped && r->pending != r->held)
-		shell_stop(r, from, "a here-document in a substitution that does not end in it");
 	r->held = held;
 	if (!r->stopped && shell_cur(r) != ')')
 		shell_stop(r, from, "a `(` that is not closed, or something unexpected in it");
@@ -103,12 +103,13 @@ static void arithmetic(struct reader *r, size_t from)
 	int c;
 
 	for (; open && (c = shell_cur(r)) >= 0; r->i++) {
+		int split = 0; /* `$((1) | (2))` is a command */
+
 		if (c == '(')
 			open++;
-		else if (c == ')' && --open == 1 && shell_next(r) != ')')
-			break; /* `$((1) | (2))` is a command */
-		else if (c != ')' && !is_digit(c) && !shell_is_blank(c) &&
-			 !strchr("+-*/%<>=!&|^~?:,", c))
+		if (c == ')')
+			split = --open == 1 && shell_next(r) != ')';
+		if (split || !(is_digit(c) || shell_is_blank(c) || strchr("()+-*/%<>=!&|^~?:,", c)))
 			break;
 	}
 	if (open)
