@@ -44,7 +44,7 @@ muslobj  = $(patsubst %.c,$(B)/musl/%.o,$(1))
 COMMON   := $(call src,common)
 # What of common/ does not need more than libc, and so also goes into the musl programs.
 COMMON_MUSL := $(COMMON)
-POLICY   := $(call src,policy policy/automata policy/kinds)
+POLICY   := $(call src,policy policy/automata policy/kinds policy/shell)
 AUDIT    := $(call src,audit)
 SUP      := $(call src,supervisor supervisor/killer)
 INIT     := $(call src,supervisor/init)

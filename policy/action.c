@@ -62,9 +62,7 @@ static int is_magic(const char *p, size_t at, size_t n)
 	return 0;
 }
 
-/* Appends the components of p[0..n) to out (which holds a canonical path, "" for the root). Sets
- * *unknown when the way leads through a magic link. */
-static size_t append_components(char *out, size_t at, const char *p, size_t n, int *unknown)
+size_t append_components(char *out, size_t at, const char *p, size_t n, int *unknown)
 {
 	size_t i = 0;
 
@@ -789,7 +787,10 @@ static int arguments_word(
 	if (!scratch || word_begin(m->arena, b, bytes + 1))
 		return -1;
 	for (size_t i = 1; i < x->argc; i++) {
-		word_byte(b, (unsigned char)argument_class(m, x->argv[i], scratch));
+		int unknown = x->unknown && x->unknown[i];
+
+		word_byte(b, unknown ? EXEC_UNKNOWN
+				     : (unsigned char)argument_class(m, x->argv[i], scratch));
 		word_field(b, x->argv[i].p, x->argv[i].n);
 	}
 	return 0;

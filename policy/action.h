@@ -139,6 +139,9 @@ struct action_exec {
 	/* 1: every file that an allow rule of the policy pins (policy_rule_pin) is as a human last saw
 	 * it, and stays so until the program is started. Anything else, also "not looked at": 0. */
 	int pins_hold;
+	/* Not 0 at i: nobody knows what argv[i] will be, and its text (not empty, no dash first) stands
+	 * for anything. NULL: all are known. */
+	const unsigned char *unknown;
 };
 
 #define ACTION_EXEC_ARGS_MAX 65536u

@@ -77,7 +77,7 @@ static void decide_layer(
 	decide_by(l, r, r ? r->effect : VERDICT_NONE, out);
 }
 
-static void decide_unmatched(const struct stack *s, struct decision *out)
+void stack_unmatched(const struct stack *s, struct decision *out)
 {
 	size_t i;
 
@@ -112,7 +112,7 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 			*out = d;
 	}
 	if (out->verdict == VERDICT_NONE)
-		decide_unmatched(s, out);
+		stack_unmatched(s, out);
 }
 
 static void decide_compiled(const struct policy *p, const struct stack *s, const struct layer *l,
@@ -136,7 +136,7 @@ static void decide_reading(const struct policy *p, const struct stack *s, const 
 			*out = d;
 	}
 	if (out->verdict == VERDICT_NONE)
-		decide_unmatched(s, out);
+		stack_unmatched(s, out);
 }
 
 /* What aliases say to one layer: as strict as its rules, and nothing where none matches. */
@@ -206,7 +206,7 @@ enum verdict policy_unmatched(const struct policy *p)
 {
 	struct decision d;
 
-	decide_unmatched(&p->stack, &d);
+	stack_unmatched(&p->stack, &d);
 	return d.verdict;
 }
 

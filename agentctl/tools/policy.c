@@ -12,6 +12,7 @@
 #include "agentctl/tools/rpc.h"
 #include "agentctl/tools/tools.h"
 #include "common/cleanup.h"
+#include "policy/shell/judge.h"
 
 struct options {
 	const char *agent;
@@ -152,7 +153,7 @@ static int verb_show(const struct options *o)
 	return code;
 }
 
-static void explain_decision(const char *label, const struct decision *d)
+void policy_explain_decision(const char *label, const struct decision *d)
 {
 	printf("%-22s %s", label, verdict_name(d->verdict));
 	if (d->verdict != VERDICT_NONE) {
@@ -183,10 +184,10 @@ static void explain(const struct policy *p, const struct action *a)
 		policy_layer_get(p, i, &l);
 		snprintf(label, sizeof label, "%s%s", policy_origin_name(l.origin),
 			l.active ? "" : " (not used)");
-		explain_decision(label, &d);
+		policy_explain_decision(label, &d);
 	}
 	policy_decide(p, a, &d);
-	explain_decision("decision", &d);
+	policy_explain_decision("decision", &d);
 	printf("%-22s %s\n", "enforced by", d.mechanism);
 }
 
@@ -194,22 +195,24 @@ static int verb_explain(const struct options *o)
 {
 	struct policy_docs d = {0};
 	struct policy *p = NULL;
-	struct action *a;
+	struct action *a = NULL;
 	struct error e;
 	int code;
 
 	if (o->argc == 0)
 		return tool_usage(
 			"policy", "explain needs a call, like 'tool Bash {/command: \"ls\"}'");
-	if (policy_parse_action(o->argv[0], &a, &e)) {
+	if (!policy_is_shell_line(o->argv[0]) && policy_parse_action(o->argv[0], &a, &e)) {
 		tool_fail("policy", &e);
 		return TOOL_USAGE;
 	}
 	code = collect(o, 1, &d);
 	if (!code)
 		p = policy_docs_load(&d, o->agent, &code);
-	if (p)
+	if (p && a)
 		explain(p, a);
+	else if (p)
+		code = policy_explain_shell(p, o->argv[0]);
 	action_free(a);
 	policy_free(p);
 	policy_docs_free(&d);
@@ -427,7 +430,9 @@ static int help(void)
 	      "                                        the layers of a session started here; with\n"
 	      "                                        --effective what they come to\n"
 	      "       agentctl policy explain [--agent KIND] CALL [FILE…]\n"
-	      "                                        what each layer says about a call\n"
+	      "                                        what each layer says about a call; of a "
+	      "shell\n"
+	      "                                        text, about every command in it\n"
 	      "       agentctl policy diff [--effective] [--exit-zero]\n"
 	      "                            [--format text|markdown|json|sarif] OLD NEW\n"
 	      "                                        what a change means, exactly, with "
@@ -445,6 +450,7 @@ static int help(void)
 	      "examples:\n"
 	      "  agentctl policy check .agentd/policy.yaml\n"
 	      "  agentctl policy explain 'tool Bash {/command: \"git push\"}'\n"
+	      "  agentctl policy explain 'shell git status && rm -rf x'\n"
 	      "  agentctl policy show --effective --agent claude-code\n"
 	      "  agentctl policy diff origin/main HEAD\n",
 		stdout);
