@@ -3,6 +3,7 @@ root in a mount namespace of its own, with an /etc/passwd that has the user sshd
 Debian's openssh-server is used, but never installed: installing it would open port 22 of the machine."""
 import fcntl
 import os
+import shutil
 import socket
 import subprocess
 
@@ -35,7 +36,12 @@ def sshd():
                 subprocess.run(["apt-get", "download", *PACKAGES], cwd=CACHE, check=True, **quiet)
             for name in sorted(os.listdir(CACHE)):
                 if name.endswith(".deb"):
-                    subprocess.run(["dpkg", "-x", name, "root"], cwd=CACHE, check=True, **quiet)
+                    subprocess.run(["dpkg", "-x", name, "unpacked"], cwd=CACHE, check=True, **quiet)
+            # Not what else is in there: make looks for *.d below build, and /etc has such directories.
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.rename(os.path.join(CACHE, "unpacked/usr/lib"), os.path.join(CACHE, "root/usr/lib"))
+            os.rename(os.path.join(CACHE, "unpacked/usr/sbin/sshd"), path)
+            shutil.rmtree(os.path.join(CACHE, "unpacked"))
     return path, {"LD_LIBRARY_PATH": os.path.join(CACHE, "root/usr/lib/x86_64-linux-gnu")}
 
 
