@@ -34,7 +34,7 @@ MUSL_LDFLAGS := -static -no-pie -Wl,-z,relro,-z,now,-z,noexecstack
 pc = $(shell pkg-config $(1) $(2) 2>/dev/null)
 SUP_LIBS    := $(call pc,--libs,libseccomp libcap libsodium)
 ROLE_LIBS   := $(call pc,--libs,libevent jansson yaml-0.1 libsodium libseccomp)
-TOOL_LIBS   := $(call pc,--libs,jansson yaml-0.1 libsodium)
+TOOL_LIBS   := $(call pc,--libs,jansson yaml-0.1 libsodium libevent)
 TEST_LIBS   := $(call pc,--libs,check libevent jansson yaml-0.1 libsodium libseccomp libcap)
 
 src      = $(sort $(wildcard $(foreach d,$(1),$(d)/*.c)))
