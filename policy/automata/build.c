@@ -72,16 +72,6 @@ static struct byteset bytes_between(
 	return s;
 }
 
-/* 1 when the state and all that follows it accept nothing. */
-static int is_sink(const struct dfa *d, uint32_t s)
-{
-	for (unsigned c = 0; c < d->columns; c++) {
-		if (d->to[(size_t)s * d->columns + c] != s)
-			return 0;
-	}
-	return d->mark[s] == 0;
-}
-
 /* What state s of an embedded automaton offers, in front of `rest`: its transitions, one set of bytes
  * for each target. entry[t] is the NFA state that stands for t. */
 static uint32_t nfa_transitions(struct nfa *n, const struct dfa *d, const struct byteset *bytes,
@@ -95,7 +85,7 @@ static uint32_t nfa_transitions(struct nfa *n, const struct dfa *d, const struct
 
 		while (row[first] != to)
 			first++;
-		if (first != c || is_sink(d, to)) /* done already, or leads nowhere */
+		if (first != c || dfa_is_sink(d, to)) /* done already, or leads nowhere */
 			continue;
 		step = nfa_add(n, entry[to]);
 		if (n->status)
@@ -486,7 +476,15 @@ static enum dfa_status build_alternatives(
 enum dfa_status dfa_build(
 	const struct alphabet *a, const struct re *r, uint8_t mark, struct dfa **out)
 {
+	enum dfa_status status;
+	int unfit;
+
 	*out = NULL;
+	if ((r->fields & RE_FIELDS) && !(r->fields & RE_FIELD)) {
+		status = fields_build(a, r, mark, out, &unfit);
+		if (!unfit)
+			return status;
+	}
 	return r->nodes > ALTERNATIVES_INLINE ? build_alternatives(a, r, mark, out)
 					      : build_plain(a, r, mark, out);
 }

@@ -1,8 +1,8 @@
 /* Using automata; see dfa.h. They are made in build.c, fields.c and product.c. */
-#include "policy/automata/dfa.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "policy/automata/rows.h"
 
 void dfa_free(struct dfa *d)
 {
@@ -11,6 +11,15 @@ void dfa_free(struct dfa *d)
 	free(d->to);
 	free(d->mark);
 	free(d);
+}
+
+int dfa_is_sink(const struct dfa *d, uint32_t state)
+{
+	for (unsigned c = 0; c < d->columns; c++) {
+		if (d->to[(size_t)state * d->columns + c] != state)
+			return 0;
+	}
+	return d->mark[state] == 0;
 }
 
 uint8_t dfa_run(const struct dfa *d, const void *p, size_t n)

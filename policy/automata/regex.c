@@ -14,34 +14,40 @@ struct byteset byteset_not(const struct byteset *s)
 	return (struct byteset){{~s->w[0], ~s->w[1], ~s->w[2], ~s->w[3]}};
 }
 
-static struct re *node(struct arena *a, enum re_type type, size_t nodes)
+static struct re *node(struct arena *a, enum re_type type, size_t nodes, unsigned fields)
 {
 	struct re *r = arena_alloc(a, sizeof *r);
 
 	if (r) {
 		r->type = type;
 		r->nodes = nodes;
+		r->fields = fields;
 	}
 	return r;
 }
 
 const struct re *re_empty(struct arena *a)
 {
-	return node(a, RE_EMPTY, 0);
+	return node(a, RE_EMPTY, 0, RE_PLAIN | RE_FIELDS);
 }
 
 const struct re *re_none(struct arena *a)
 {
-	return node(a, RE_NONE, 1);
+	return node(a, RE_NONE, 1, RE_PLAIN | RE_FIELD | RE_FIELDS);
 }
 
 const struct re *re_set(struct arena *a, const struct byteset *s)
 {
+	unsigned fields = 0;
 	struct re *r;
 
 	if ((s->w[0] | s->w[1] | s->w[2] | s->w[3]) == 0)
 		return re_none(a);
-	r = node(a, RE_SET, 1);
+	if (!byteset_has(s, 0))
+		fields = RE_PLAIN;
+	else if (s->w[0] == 1 && (s->w[1] | s->w[2] | s->w[3]) == 0)
+		fields = RE_FIELD | RE_FIELDS;
+	r = node(a, RE_SET, 1, fields);
 	if (r)
 		r->u.set = *s;
 	return r;
@@ -57,18 +63,31 @@ const struct re *re_range(struct arena *a, unsigned lo, unsigned hi)
 
 const struct re *re_text(struct arena *a, const void *p, size_t n)
 {
+	const char *nul = n ? memchr(p, 0, n) : NULL;
+	unsigned fields = 0;
 	struct re *r;
 	char *copy;
 
 	if (n == 0)
 		return re_empty(a);
-	r = node(a, RE_TEXT, n);
+	if (!nul)
+		fields = RE_PLAIN;
+	else if (nul == (const char *)p + n - 1)
+		fields = RE_FIELD | RE_FIELDS;
+	r = node(a, RE_TEXT, n, fields);
 	copy = arena_copy(a, p, n);
 	if (!r || !copy)
 		return NULL;
 	r->u.text.p = (const unsigned char *)copy;
 	r->u.text.n = n;
 	return r;
+}
+
+static unsigned fields_of_cat(unsigned x, unsigned y)
+{
+	unsigned fields = x & y & (RE_PLAIN | RE_FIELDS);
+
+	return (x & RE_PLAIN) && (y & RE_FIELD) ? fields | RE_FIELD | RE_FIELDS : fields;
 }
 
 const struct re *re_cat(struct arena *a, const struct re *x, const struct re *y)
@@ -81,7 +100,7 @@ const struct re *re_cat(struct arena *a, const struct re *x, const struct re *y)
 		return y;
 	if (y->type == RE_EMPTY || x->type == RE_NONE)
 		return x;
-	r = node(a, RE_CAT, x->nodes + y->nodes);
+	r = node(a, RE_CAT, x->nodes + y->nodes, fields_of_cat(x->fields, y->fields));
 	if (r) {
 		r->u.sub.a = x;
 		r->u.sub.b = y;
@@ -99,7 +118,7 @@ const struct re *re_alt(struct arena *a, const struct re *x, const struct re *y)
 		return y;
 	if (y->type == RE_NONE)
 		return x;
-	r = node(a, RE_ALT, x->nodes + y->nodes + 1);
+	r = node(a, RE_ALT, x->nodes + y->nodes + 1, x->fields & y->fields);
 	if (r) {
 		r->u.sub.a = x;
 		r->u.sub.b = y;
@@ -115,7 +134,7 @@ const struct re *re_star(struct arena *a, const struct re *x)
 		return NULL;
 	if (x->type == RE_EMPTY || x->type == RE_NONE)
 		return re_empty(a);
-	r = node(a, RE_STAR, x->nodes + 1);
+	r = node(a, RE_STAR, x->nodes + 1, x->fields & (RE_PLAIN | RE_FIELDS));
 	if (r)
 		r->u.sub.a = x;
 	return r;
@@ -129,4 +148,28 @@ const struct re *re_opt(struct arena *a, const struct re *x)
 const struct re *re_plus(struct arena *a, const struct re *x)
 {
 	return re_cat(a, x, re_star(a, x));
+}
+
+int re_same(const struct re *x, const struct re *y)
+{
+	if (x == y)
+		return 1;
+	if (x->type != y->type || x->nodes != y->nodes)
+		return 0;
+	switch (x->type) {
+	case RE_EMPTY:
+	case RE_NONE:
+		return 1;
+	case RE_SET:
+		return memcmp(&x->u.set, &y->u.set, sizeof x->u.set) == 0;
+	case RE_TEXT:
+		return x->u.text.n == y->u.text.n &&
+		       memcmp(x->u.text.p, y->u.text.p, x->u.text.n) == 0;
+	case RE_CAT:
+	case RE_ALT:
+		return re_same(x->u.sub.a, y->u.sub.a) && re_same(x->u.sub.b, y->u.sub.b);
+	case RE_STAR:
+		return re_same(x->u.sub.a, y->u.sub.a);
+	}
+	return 0;
 }

@@ -43,6 +43,14 @@ int rows_add(struct rows *r, uint8_t mark); /* -1: out of memory */
 /* The smallest automaton with the same marks. The start is state 0. */
 enum dfa_status rows_minimise(const struct rows *r, struct dfa **out);
 
+/* 1 when the state and all that follows it have no mark. */
+int dfa_is_sink(const struct dfa *d, uint32_t state);
+
+/* fields.c: as dfa_build, for expressions that are RE_FIELDS. *unfit: DFA_TOO_LARGE for this
+ * construction, not for others. */
+enum dfa_status fields_build(
+	const struct alphabet *a, const struct re *r, uint8_t mark, struct dfa **out, int *unfit);
+
 /* ---- a hash table of numbers ---- */
 
 struct seen {
