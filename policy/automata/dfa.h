@@ -15,6 +15,8 @@
 struct alphabet {
 	uint64_t *work; /* steps that constructions may still take, NULL: any number. With none left
 			   they end with DFA_TOO_LARGE. A step is about a nanosecond */
+	struct choices *choices; /* what dfa_build keeps from one expression to the next (choice.h).
+				    NULL: nothing; otherwise all expressions live as long */
 	unsigned classes;
 	unsigned char of[256]; /* class of a byte */
 };

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/automata/choice.h"
 #include "policy/automata/rows.h"
 
-#define LABELS_MAX  64u /* different fields of one expression */
 #define PLACES_MAX  (1u << 16)
 #define ROWS_MAX    131072u
 #define ROW_NOWHERE 1u
@@ -16,21 +16,13 @@
 
 struct place {
 	int split;
-	unsigned label; /* no split: the field that leads to out */
+	uint32_t label; /* no split: the field that leads to out */
 	uint32_t out, other;
-};
-
-/* What may stand at one point: some of the labels. Its automaton's marks say which of them match. */
-struct choice {
-	struct choice *next;
-	uint64_t labels;
-	struct dfa *words;
-	int in_columns;
 };
 
 /* A set of places, between two fields. */
 struct point {
-	struct choice *choice; /* NULL: nothing may follow */
+	const struct choice *choice; /* NULL: nothing may follow */
 	uint32_t entry; /* its row */
 	uint32_t *inside; /* [state of the choice]: the row of being there, within a field */
 	uint32_t *after; /* [mark]: the point behind the field, + 1 */
@@ -41,11 +33,7 @@ struct fields {
 	uint8_t mark;
 	uint32_t n, cap;
 	struct place *place; /* 0 is the end */
-	const struct re *label[LABELS_MAX];
-	unsigned labels;
-	uint64_t match[256]; /* what a mark of a choice stands for: labels; 0: none */
-	unsigned matches;
-	struct choice *choice;
+	struct choices *choices;
 	struct bitsets sets; /* of places; numbered as points are */
 	struct point *point;
 	uint32_t points, points_cap;
@@ -54,7 +42,7 @@ struct fields {
 	struct columns columns;
 	struct rows rows;
 	enum dfa_status status; /* of the first failure; what comes after it means nothing */
-	int unfit; /* failed only because this construction has too few labels or marks */
+	int unfit; /* failed only because too many fields may stand at one point */
 };
 
 static void fail(struct fields *f, enum dfa_status status)
@@ -87,19 +75,13 @@ static uint32_t place_add(struct fields *f, struct place p)
 	return f->n++;
 }
 
-static unsigned label_of(struct fields *f, const struct re *r)
+static uint32_t label_of(struct fields *f, const struct re *r)
 {
-	unsigned i = 0;
+	uint32_t label = 0;
 
-	while (i < f->labels && !re_same(f->label[i], r))
-		i++;
-	if (i == LABELS_MAX) {
-		fail_unfit(f);
-		return 0;
-	}
-	if (i == f->labels)
-		f->label[f->labels++] = r;
-	return i;
+	if (choices_label(f->choices, r, &label))
+		fail(f, DFA_NO_MEMORY);
+	return label;
 }
 
 /* Adds r before place `out`; the place it starts with. */
@@ -133,64 +115,6 @@ static uint32_t places_of(struct fields *f, const struct re *r, uint32_t out)
 	}
 	fail_unfit(f);
 	return 0;
-}
-
-/* ---- which of some labels match ---- */
-
-static uint8_t match_mark(struct fields *f, uint64_t labels)
-{
-	unsigned i = 0;
-
-	while (i < f->matches && f->match[i] != labels)
-		i++;
-	if (i == 256) {
-		fail_unfit(f);
-		return 0;
-	}
-	if (i == f->matches)
-		f->match[f->matches++] = labels;
-	return (uint8_t)i;
-}
-
-static uint8_t match_both(void *fields, uint8_t x, uint8_t y)
-{
-	struct fields *f = fields;
-
-	return match_mark(f, f->match[x] | f->match[y]);
-}
-
-static struct choice *choice_add(
-	struct fields *f, uint64_t labels, const struct choice *x, const struct choice *y)
-{
-	struct choice *c = calloc(1, sizeof *c);
-
-	if (!c) {
-		fail(f, DFA_NO_MEMORY);
-		return NULL;
-	}
-	*c = (struct choice){.next = f->choice, .labels = labels};
-	f->choice = c;
-	fail(f, x ? dfa_product(x->words, y->words, match_both, f, &c->words)
-		  : dfa_build(f->alphabet, f->label[__builtin_ctzll(labels)], match_mark(f, labels),
-			    &c->words));
-	return c;
-}
-
-/* The choice between some labels (at least one); NULL: f->status. */
-static struct choice *choice_of(struct fields *f, uint64_t labels)
-{
-	uint64_t one = labels & -labels;
-	struct choice *x = NULL, *y = NULL, *c = f->choice;
-
-	while (c && c->labels != labels)
-		c = c->next;
-	if (!c && labels != one) {
-		x = choice_of(f, one);
-		y = choice_of(f, labels & ~one);
-	}
-	if (!c && !f->status)
-		c = choice_add(f, labels, x, y);
-	return f->status ? NULL : c;
 }
 
 /* ---- points ---- */
@@ -255,23 +179,47 @@ static int in_set(const struct fields *f, uint32_t point, uint32_t place)
 	return (int)(bitsets_at(&f->sets, point)[place / 64] >> (place % 64) & 1);
 }
 
-static uint64_t labels_at(const struct fields *f, uint32_t point)
+/* The labels of a point's places, ascending and each once. How many. */
+static unsigned labels_at(struct fields *f, uint32_t point, uint32_t label[CHOICE_LABELS_MAX])
 {
-	uint64_t labels = 0;
+	unsigned n = 0;
 
 	for (uint32_t p = 1; p < f->n; p++) {
-		if (in_set(f, point, p))
-			labels |= UINT64_C(1) << f->place[p].label;
+		unsigned i = n;
+
+		if (!in_set(f, point, p))
+			continue;
+		while (i > 0 && label[i - 1] >= f->place[p].label)
+			i--;
+		if (i < n && label[i] == f->place[p].label)
+			continue;
+		if (n == CHOICE_LABELS_MAX) {
+			fail_unfit(f);
+			return 0;
+		}
+		memmove(label + i + 1, label + i, (n - i) * sizeof *label);
+		label[i] = f->place[p].label;
+		n++;
 	}
-	return labels;
+	return n;
+}
+
+static int is_matched(const struct choice *c, uint64_t match, uint32_t label)
+{
+	for (unsigned i = 0; i < c->labels; i++) {
+		if (c->label[i] == label)
+			return (int)(match >> i & 1);
+	}
+	return 0;
 }
 
 /* The point behind a field that matches some of the labels. */
-static uint32_t point_after(struct fields *f, uint32_t point, uint64_t labels)
+static uint32_t point_after(
+	struct fields *f, uint32_t point, const struct choice *c, uint64_t match)
 {
 	set_begin(f);
 	for (uint32_t p = 1; p < f->n; p++) {
-		if (in_set(f, point, p) && (labels >> f->place[p].label & 1))
+		if (in_set(f, point, p) && is_matched(c, match, f->place[p].label))
 			set_add(f, f->place[p].out);
 	}
 	return set_end(f);
@@ -279,13 +227,18 @@ static uint32_t point_after(struct fields *f, uint32_t point, uint64_t labels)
 
 static void point_follow(struct fields *f, uint32_t i)
 {
-	uint64_t labels = labels_at(f, i);
-	struct choice *c = labels ? choice_of(f, labels) : NULL;
-	uint32_t *after;
+	uint32_t label[CHOICE_LABELS_MAX], *after;
+	unsigned n = labels_at(f, i, label);
+	const struct choice *c;
+	int unfit = 0;
 
-	if (!c || f->status)
+	if (n == 0 || f->status)
 		return;
-	after = f->point[i].after = calloc(f->matches, sizeof *after);
+	fail(f, choices_of(f->choices, f->alphabet, label, n, &c, &unfit));
+	f->unfit |= unfit;
+	if (f->status)
+		return;
+	after = f->point[i].after = calloc(c->matches, sizeof *after);
 	f->point[i].choice = c;
 	if (!after)
 		fail(f, DFA_NO_MEMORY);
@@ -293,7 +246,7 @@ static void point_follow(struct fields *f, uint32_t i)
 		uint8_t m = c->words->mark[s];
 
 		if (m && !after[m])
-			after[m] = point_after(f, i, f->match[m]) + 1;
+			after[m] = point_after(f, i, c, c->match[m]) + 1;
 	}
 }
 
@@ -332,12 +285,11 @@ static void find_columns(struct fields *f)
 {
 	columns_one(&f->columns, f->alphabet);
 	f->rows.columns = &f->columns;
-	for (uint32_t i = 0; i < f->points; i++) {
-		struct choice *c = f->point[i].choice;
+	for (uint32_t i = 0; i < f->points && !f->status; i++) {
+		const struct choice *c = f->point[i].choice;
 
-		if (!c || c->in_columns)
+		if (!c || (i && c == f->point[i - 1].choice))
 			continue;
-		c->in_columns = 1;
 		if (columns_refine(&f->columns, f->alphabet, c->words->column, c->words->columns))
 			fail(f, DFA_NO_MEMORY);
 	}
@@ -401,13 +353,6 @@ static void find_rows(struct fields *f)
 
 static void fields_free(struct fields *f)
 {
-	while (f->choice) {
-		struct choice *c = f->choice;
-
-		f->choice = c->next;
-		dfa_free(c->words);
-		free(c);
-	}
 	for (uint32_t i = 0; i < f->points; i++) {
 		free(f->point[i].inside);
 		free(f->point[i].after);
@@ -434,7 +379,12 @@ enum dfa_status fields_build(
 		return DFA_NO_MEMORY;
 	f->alphabet = f->rows.alphabet = a;
 	f->mark = mark;
-	f->matches = 1;
+	f->choices = a->choices ? a->choices : choices_new();
+	if (!f->choices) {
+		free(f);
+		return DFA_NO_MEMORY;
+	}
+	choices_begin(f->choices, a);
 	place_add(f, (struct place){0});
 	start = places_of(f, r, 0);
 	if (!f->status)
@@ -445,6 +395,8 @@ enum dfa_status fields_build(
 		fail(f, rows_minimise(&f->rows, out));
 	status = f->status;
 	*unfit = f->unfit;
+	if (!a->choices)
+		choices_free(f->choices);
 	fields_free(f);
 	free(f);
 	return status;

@@ -80,8 +80,34 @@ static const uint32_t *row_of(const struct partition *p, uint32_t s)
 	return p->rows->next + (size_t)s * p->k;
 }
 
-/* Calls for each state and each of its successors once: counts, then places. met: [state], scratch. */
-static void each_edge(struct partition *p, uint32_t *met, int place)
+/* Who leads where, each pair of states once: first as it comes, then sorted by target. */
+struct edges {
+	uint32_t *from, *to;
+	size_t n, cap;
+};
+
+static int edge_add(struct edges *e, uint32_t from, uint32_t to)
+{
+	if (e->n == e->cap) {
+		size_t cap = e->cap ? e->cap * 2 : 256;
+		uint32_t *p = reallocarray(e->from, cap, sizeof *p);
+
+		if (!p)
+			return -1;
+		e->from = p;
+		p = reallocarray(e->to, cap, sizeof *p);
+		if (!p)
+			return -1;
+		e->to = p;
+		e->cap = cap;
+	}
+	e->from[e->n] = from;
+	e->to[e->n++] = to;
+	return 0;
+}
+
+/* met: [state], scratch. */
+static int find_edges(const struct partition *p, uint32_t *met, struct edges *e)
 {
 	memset(met, 0xff, p->n * sizeof *met);
 	for (uint32_t s = 0; s < p->n; s++) {
@@ -90,29 +116,33 @@ static void each_edge(struct partition *p, uint32_t *met, int place)
 		for (unsigned c = 0; c < p->k; c++) {
 			uint32_t t = row[c];
 
-			if (met[t] == s)
+			if ((c && t == row[c - 1]) || met[t] == s)
 				continue;
 			met[t] = s;
-			if (place)
-				p->from[p->start[t + 1]++] = s;
-			else
-				p->start[t + 2]++;
+			if (edge_add(e, s, t))
+				return -1;
 		}
 	}
+	return 0;
 }
 
 static int partition_invert(struct partition *p)
 {
-	uint32_t *met = p->leaving; /* not in use yet */
+	struct edges e = {0};
+	int failed = find_edges(p, p->leaving, &e); /* which is not in use yet */
 
-	each_edge(p, met, 0);
+	if (!failed)
+		p->from = malloc((e.n + 1) * sizeof *p->from);
+	failed |= !p->from;
+	for (size_t i = 0; !failed && i < e.n; i++)
+		p->start[e.to[i] + 2]++;
 	for (uint32_t t = 2; t <= p->n + 1; t++)
 		p->start[t] += p->start[t - 1];
-	p->from = malloc(((size_t)p->start[p->n + 1] + 1) * sizeof *p->from);
-	if (!p->from)
-		return -1;
-	each_edge(p, met, 1); /* start[t+1] moves from the begin of t to its end */
-	return 0;
+	for (size_t i = 0; !failed && i < e.n; i++) /* start[t+1] moves from t's begin to its end */
+		p->from[p->start[e.to[i] + 1]++] = e.from[i];
+	free(e.from);
+	free(e.to);
+	return failed ? -1 : 0;
 }
 
 static void partition_push(struct partition *p, uint32_t b)

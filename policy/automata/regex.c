@@ -14,11 +14,25 @@ struct byteset byteset_not(const struct byteset *s)
 	return (struct byteset){{~s->w[0], ~s->w[1], ~s->w[2], ~s->w[3]}};
 }
 
+static uint32_t mix(uint32_t h, uint32_t x)
+{
+	h = (h ^ x) * UINT32_C(0x9e3779b1);
+	return h ^ h >> 15;
+}
+
+static uint32_t hash_words(uint32_t h, const uint64_t *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		h = mix(mix(h, (uint32_t)w[i]), (uint32_t)(w[i] >> 32));
+	return h;
+}
+
 static struct re *node(struct arena *a, enum re_type type, size_t nodes, unsigned fields)
 {
 	struct re *r = arena_alloc(a, sizeof *r);
 
 	if (r) {
+		r->hash = mix(7, type);
 		r->type = type;
 		r->nodes = nodes;
 		r->fields = fields;
@@ -48,8 +62,10 @@ const struct re *re_set(struct arena *a, const struct byteset *s)
 	else if (s->w[0] == 1 && (s->w[1] | s->w[2] | s->w[3]) == 0)
 		fields = RE_FIELD | RE_FIELDS;
 	r = node(a, RE_SET, 1, fields);
-	if (r)
+	if (r) {
 		r->u.set = *s;
+		r->hash = hash_words(r->hash, s->w, 4);
+	}
 	return r;
 }
 
@@ -80,6 +96,8 @@ const struct re *re_text(struct arena *a, const void *p, size_t n)
 		return NULL;
 	r->u.text.p = (const unsigned char *)copy;
 	r->u.text.n = n;
+	for (size_t i = 0; i < n; i++)
+		r->hash = mix(r->hash, r->u.text.p[i]);
 	return r;
 }
 
@@ -104,6 +122,7 @@ const struct re *re_cat(struct arena *a, const struct re *x, const struct re *y)
 	if (r) {
 		r->u.sub.a = x;
 		r->u.sub.b = y;
+		r->hash = mix(mix(r->hash, x->hash), y->hash);
 	}
 	return r;
 }
@@ -122,6 +141,7 @@ const struct re *re_alt(struct arena *a, const struct re *x, const struct re *y)
 	if (r) {
 		r->u.sub.a = x;
 		r->u.sub.b = y;
+		r->hash = mix(mix(r->hash, x->hash), y->hash);
 	}
 	return r;
 }
@@ -135,8 +155,10 @@ const struct re *re_star(struct arena *a, const struct re *x)
 	if (x->type == RE_EMPTY || x->type == RE_NONE)
 		return re_empty(a);
 	r = node(a, RE_STAR, x->nodes + 1, x->fields & (RE_PLAIN | RE_FIELDS));
-	if (r)
+	if (r) {
 		r->u.sub.a = x;
+		r->hash = mix(r->hash, x->hash);
+	}
 	return r;
 }
 
@@ -154,7 +176,7 @@ int re_same(const struct re *x, const struct re *y)
 {
 	if (x == y)
 		return 1;
-	if (x->type != y->type || x->nodes != y->nodes)
+	if (x->hash != y->hash || x->type != y->type || x->nodes != y->nodes)
 		return 0;
 	switch (x->type) {
 	case RE_EMPTY:

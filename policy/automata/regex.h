@@ -39,6 +39,7 @@ struct re {
 	enum re_type type;
 	size_t nodes; /* states that an NFA of it has, at most */
 	unsigned fields; /* RE_PLAIN, … */
+	uint32_t hash; /* the same for what is written the same way */
 	union {
 		struct byteset set;
 		struct {
