@@ -110,7 +110,7 @@ int choices_label(struct choices *c, const struct re *r, uint32_t *out)
 
 struct building {
 	struct choice *choice;
-	const uint64_t *first, *rest; /* what the marks of the two parts stand for */
+	const uint64_t *rest, *last; /* what the marks of the two parts stand for */
 	int unfit;
 };
 
@@ -134,7 +134,7 @@ static uint8_t match_both(void *building, uint8_t x, uint8_t y)
 {
 	struct building *b = building;
 
-	return match_mark(b, b->first[x] | b->rest[y] << 1);
+	return match_mark(b, b->rest[x] | b->last[y] << (b->choice->labels - 1));
 }
 
 static struct choice *choice_new(const uint32_t *label, unsigned n)
@@ -154,24 +154,26 @@ static struct choice *choice_new(const uint32_t *label, unsigned n)
 	return c;
 }
 
-/* A choice of one is the field itself; of more, the product of the first and the others. */
+/* A choice of one is the field itself; of more, the product of the newest label and the others, which
+ * other rules have too. */
 static enum dfa_status choice_build(
 	struct choices *c, const struct alphabet *a, struct choice *new, int *unfit)
 {
-	const struct choice *first, *rest;
+	const struct choice *rest, *last;
+	unsigned n = new->labels;
 	struct building b = {.choice = new};
 	enum dfa_status status;
 
-	if (new->labels == 1)
+	if (n == 1)
 		return dfa_build(a, c->label[new->label[0]], match_mark(&b, 1), &new->words);
-	status = choices_of(c, a, new->label, 1, &first, unfit);
+	status = choices_of(c, a, new->label, n - 1, &rest, unfit);
 	if (!status)
-		status = choices_of(c, a, new->label + 1, new->labels - 1, &rest, unfit);
+		status = choices_of(c, a, new->label + n - 1, 1, &last, unfit);
 	if (status)
 		return status;
-	b.first = first->match;
 	b.rest = rest->match;
-	status = dfa_product(first->words, rest->words, match_both, &b, &new->words);
+	b.last = last->match;
+	status = dfa_product(rest->words, last->words, match_both, &b, &new->words);
 	*unfit |= b.unfit;
 	return b.unfit ? DFA_TOO_LARGE : status;
 }

@@ -15,6 +15,7 @@ struct product {
 	uint32_t cap;
 	struct seen seen;
 	struct columns columns;
+	uint8_t column_x[256], column_y[256]; /* [column]: which of x's and y's it is */
 	struct rows rows;
 	uint8_t *fixed_x, *fixed_y; /* [state]: nothing that follows changes the mark */
 };
@@ -147,9 +148,8 @@ static enum dfa_status product_row(struct product *p, uint32_t i)
 	unsigned k = p->columns.n;
 	const uint16_t *x = p->x->to + (size_t)key_x(p->key[i]) * p->x->columns;
 	const uint16_t *y = p->y->to + (size_t)key_y(p->key[i]) * p->y->columns;
-	uint64_t last = UINT64_MAX;
 	enum dfa_status status = DFA_OK;
-	uint32_t id = i;
+	uint32_t id = i, last_x = UINT32_MAX, last_y = 0;
 
 	if (p->key[i] & 3) {
 		for (unsigned c = 0; c < k; c++)
@@ -157,14 +157,13 @@ static enum dfa_status product_row(struct product *p, uint32_t i)
 		return DFA_OK;
 	}
 	for (unsigned c = 0; !status && c < k; c++) {
-		unsigned class = p->columns.class[c];
-		uint64_t key = pair_key(p, x[p->x->column[class]], y[p->y->column[class]]);
+		uint32_t to_x = x[p->column_x[c]], to_y = y[p->column_y[c]];
 
-		if (key != last)
-			status = product_number(p, key, &id);
-		last = key;
-		if (!status)
-			p->rows.next[(size_t)i * k + c] = id;
+		if (to_x != last_x || to_y != last_y)
+			status = product_number(p, pair_key(p, to_x, to_y), &id);
+		last_x = to_x;
+		last_y = to_y;
+		p->rows.next[(size_t)i * k + c] = id; /* which may have moved */
 	}
 	return status;
 }
@@ -180,6 +179,10 @@ static enum dfa_status product_all(struct product *p)
 		product_fixed(p))
 		return DFA_NO_MEMORY;
 	p->rows.columns = &p->columns;
+	for (unsigned c = 0; c < p->columns.n; c++) {
+		p->column_x[c] = p->x->column[p->columns.class[c]];
+		p->column_y[c] = p->y->column[p->columns.class[c]];
+	}
 	status = product_number(p, pair_key(p, 0, 0), &id);
 	for (uint32_t i = 0; !status && i < p->rows.states; i++) {
 		if (alphabet_spend(p->rows.alphabet, 6 * (uint64_t)p->columns.n))
