@@ -112,7 +112,8 @@ struct action {
 	const struct action_value *value;
 	size_t words; /* kinds but ACTION_TOOL and ACTION_MCP: the first is what it is, the others aliases */
 	const struct word *word;
-	unsigned char digest[32];
+	size_t bounds; /* ACTION_EXEC: what its digest covers beyond the first word */
+	const struct word *bound;
 };
 
 /* Makes the action of a tool call. 0 and a new *out (the caller frees it with action_free), or -1
