@@ -349,8 +349,8 @@ int note_verify(const struct note *t, const struct note_vkey *const *keys, size_
 	return *signed_by ? 0 : error_set(e, 0, "no signature by a known key");
 }
 
-size_t note_sign(const char *text, size_t n, const struct note_signer *s, char *buf, size_t cap,
-	struct error *e)
+size_t note_sign_with(const char *text, size_t n, const char *name, const unsigned char pub[32],
+	const unsigned char secret[64], char *buf, size_t cap, struct error *e)
 {
 	unsigned char blob[4 + crypto_sign_BYTES];
 	char b64[128];
@@ -360,13 +360,19 @@ size_t note_sign(const char *text, size_t n, const struct note_signer *s, char *
 		error_set(e, 0, "a text that a note cannot have");
 		return 0;
 	}
-	memcpy(blob, s->vkey.id, 4);
-	crypto_sign_detached(blob + 4, NULL, (const unsigned char *)text, n, s->secret);
+	note_key_id(name, NOTE_ED25519, pub, 32, blob);
+	crypto_sign_detached(blob + 4, NULL, (const unsigned char *)text, n, secret);
 	b64_encode(b64, sizeof b64, blob, sizeof blob);
-	w = snprintf(buf, cap, "%.*s\n" DASH "%s %s\n", (int)n, text, s->vkey.name, b64);
+	w = snprintf(buf, cap, "%.*s\n" DASH "%s %s\n", (int)n, text, name, b64);
 	if (w < 0 || (size_t)w >= cap) {
 		error_set(e, 0, "no room for a note");
 		return 0;
 	}
 	return (size_t)w;
+}
+
+size_t note_sign(const char *text, size_t n, const struct note_signer *s, char *buf, size_t cap,
+	struct error *e)
+{
+	return note_sign_with(text, n, s->vkey.name, s->vkey.pub, s->secret, buf, cap, e);
 }

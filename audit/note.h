@@ -71,4 +71,9 @@ int note_verify(const struct note *t, const struct note_vkey *const *keys, size_
 size_t note_sign(const char *text, size_t n, const struct note_signer *s, char *buf, size_t cap,
 	struct error *e);
 
+/* The same with a key that is at hand: its name, its public key and its secret key as libsodium has it
+ * (64 bytes). The caller wipes it. */
+size_t note_sign_with(const char *text, size_t n, const char *name, const unsigned char pub[32],
+	const unsigned char secret[64], char *buf, size_t cap, struct error *e);
+
 #endif

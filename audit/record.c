@@ -341,6 +341,48 @@ static void format_time(char buf[TIME_CAP], uint64_t ns)
 		of_day / 60 % 60, of_day % 60, (unsigned)(ns % 1000000000u));
 }
 
+/* The days since 1970 of a date, counted as format_time does. */
+static uint64_t days_of(uint64_t year, unsigned month, unsigned day)
+{
+	uint64_t y = month > 2 ? year : year - 1;
+	unsigned mp = month > 2 ? month - 3 : month + 9;
+
+	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * mp + 2) / 5 + day - 1 - 719468;
+}
+
+/* n digits. 0 or -1. */
+static int take_digits(const char **at, size_t n, unsigned *out)
+{
+	*out = 0;
+	for (; n; n--, ++*at) {
+		if (**at < '0' || **at > '9')
+			return -1;
+		*out = *out * 10 + (unsigned)(**at - '0');
+	}
+	++*at; /* what follows is compared below */
+	return 0;
+}
+
+int record_time(const char *t, uint64_t *ns)
+{
+	unsigned year, month, day, hour, minute, second, fraction;
+	const char *at = t;
+	char again[TIME_CAP];
+
+	if (strlen(t) != 30 || take_digits(&at, 4, &year) || take_digits(&at, 2, &month) ||
+		take_digits(&at, 2, &day) || take_digits(&at, 2, &hour) ||
+		take_digits(&at, 2, &minute) || take_digits(&at, 2, &second) ||
+		take_digits(&at, 9, &fraction))
+		return -1;
+	if (year < 1970 || year > 2500 || month < 1 || month > 12 || day < 1 || day > 31)
+		return -1;
+	*ns = (days_of(year, month, day) * 86400 + hour * 3600u + minute * 60u + second) *
+		      1000000000u +
+	      fraction;
+	format_time(again, *ns);
+	return strcmp(again, t) == 0 ? 0 : -1;
+}
+
 static int add_common(json_t *o, uint64_t index, const struct record_stamp *when)
 {
 	char t[TIME_CAP];

@@ -42,6 +42,9 @@ int record_kind_known(const char *k);
 /* a.uid of a parsed record, or -1 when it has none. */
 json_int_t record_uid(const json_t *record);
 
+/* Nanoseconds since 1970 of a record's t, as record_encode writes it and no other way. 0 or -1. */
+int record_time(const char *t, uint64_t *ns);
+
 /* Writes any strict value canonically. Returns the length, or 0 when cap is too small. */
 size_t record_write(const json_t *value, char *buf, size_t cap);
 

@@ -16,6 +16,9 @@
 #include "audit/dir.h"
 #include "audit/fault.h"
 #include "audit/publish.h"
+#include "audit/reader.h"
+#include "audit/seal.h"
+#include "audit/sealer.h"
 #include "audit/tile.h"
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -31,8 +34,25 @@ struct tlog {
 	struct note_signer *signer;
 	struct tree *tree; /* durable and staged records */
 	struct wal *wal;
+	struct sealer *sealer;
 	uint64_t size; /* durable records */
+	struct seal_chain chain; /* while recovering */
+	size_t seal_len; /* of the last seal's leaf */
+	char seal_leaf[SEAL_LEAF_MAX];
 };
+
+static struct tlog *new_tlog(int logdir, struct error *e)
+{
+	struct tlog *t = calloc(1, sizeof *t);
+
+	if (!t) {
+		error_set(e, ENOMEM, "cannot open the audit log");
+		return NULL;
+	}
+	t->logdir = logdir;
+	t->lock = -1;
+	return t;
+}
 
 /* ---- creation ---- */
 
@@ -154,18 +174,25 @@ static void log_id_of(const char *origin, unsigned char id[32])
 	crypto_hash_sha256(id, (const unsigned char *)origin, strlen(origin));
 }
 
-/* The first record: which log this is, by its own key. */
-static size_t make_genesis(const struct note_signer *signer, const struct record_stamp *when,
-	char *buf, struct error *e)
+/* The first record: which log this is, by its own key, and by the key of the first seal. */
+static size_t make_genesis(const struct note_signer *signer, const unsigned char seal_pub[SEAL_PUB],
+	const struct record_stamp *when, char *buf, struct error *e)
 {
-	char vkey[NOTE_VKEY_MAX];
+	char vkey[NOTE_VKEY_MAX], seal[NOTE_VKEY_MAX], name[NOTE_NAME_MAX + 1];
+	const char *origin = note_vkey_name(note_signer_vkey(signer));
+	struct note_vkey *k =
+		seal_key_name(origin, name) < 0 ? NULL : note_vkey_new(name, seal_pub, e);
 	json_t *o;
 	size_t n;
 	int essential;
 
+	if (!k)
+		return 0;
 	note_vkey_format(note_signer_vkey(signer), vkey);
-	o = json_pack("{s:s,s:s,s:s,s:s}", "k", "genesis", "origin",
-		note_vkey_name(note_signer_vkey(signer)), "vkey", vkey, "writer_isolation", "uid");
+	note_vkey_format(k, seal);
+	note_vkey_free(k);
+	o = json_pack("{s:s,s:s,s:s,s:s,s:s}", "k", "genesis", "origin", origin, "vkey", vkey,
+		"seal", seal, "writer_isolation", "uid");
 	if (!o) {
 		error_set(e, ENOMEM, "cannot make the genesis record");
 		return 0;
@@ -176,56 +203,76 @@ static size_t make_genesis(const struct note_signer *signer, const struct record
 }
 
 /* So that there is no log without a checkpoint. */
-static int publish_genesis(
-	int logdir, const struct note_signer *signer, const char *record, size_t n, struct error *e)
+static int publish_first(const struct tlog *t, struct error *e)
 {
-	struct publish *p = publish_open(logdir, signer, e);
+	struct publish *p = publish_open(t->logdir, t->signer, e);
 	struct tree_hash root;
 	int r;
 
-	tree_leaf_hash(record, n, &root); /* of one record it is the root */
-	r = p ? publish_to(p, 1, &root, e) : -1;
+	tree_root(t->tree, &root);
+	r = p ? publish_to(p, t->size, &root, e) : -1;
 	publish_close(p);
 	return r;
 }
 
-static int write_genesis(int logdir, const struct wal_config *c, const struct note_signer *signer,
-	const struct record_stamp *when, struct error *e)
+static int begin_segment(int logdir, const struct wal_config *c, struct error *e)
 {
-	struct wal_tail start = {.offset = WAL_HEADER, .batch_at = WAL_HEADER};
-	char path[40], record[ENTRY_MAX];
-	size_t n = make_genesis(signer, when, record, e);
-	struct wal *w;
-	int r;
+	char path[40];
 
-	if (n == 0 || wal_prepare(logdir, c, e) < 0)
+	if (wal_prepare(logdir, c, e) < 0)
 		return -1;
 	snprintf(path, sizeof path, "wal/%020d.wal", 0);
 	if (renameat(logdir, "wal/next", logdir, path) < 0)
 		return error_set(e, errno, "cannot begin %s", path);
-	w = wal_open(logdir, c, 0, &start, 0, e);
-	r = w && wal_stage(w, record, n) == 0 ? wal_commit(w, e) : -1;
-	wal_close(w);
-	if (r < 0 || dir_sync(logdir, "wal", e) < 0)
+	return 0;
+}
+
+static int write_genesis(struct tlog *t, const struct wal_config *c, const unsigned char *seal_pub,
+	const struct record_stamp *when, struct error *e)
+{
+	struct wal_tail start = {.offset = WAL_HEADER, .batch_at = WAL_HEADER};
+	char record[ENTRY_MAX];
+	size_t n = make_genesis(t->signer, seal_pub, when, record, e);
+
+	if (n == 0 || begin_segment(t->logdir, c, e) < 0)
 		return -1;
-	return publish_genesis(logdir, signer, record, n, e);
+	t->tree = tree_new();
+	t->wal = wal_open(t->logdir, c, 0, &start, 0, e);
+	if (!t->tree || !t->wal || tlog_stage(t, record, n) < 0 || tlog_commit(t, e) < 0 ||
+		sealer_wait(t->sealer, e) < 0)
+		return -1;
+	return dir_sync(t->logdir, "wal", e) < 0 ? -1 : publish_first(t, e);
+}
+
+static int make_log(
+	struct tlog *t, struct wal_config *c, const struct record_stamp *when, struct error *e)
+{
+	unsigned char pub[SEAL_PUB];
+
+	t->signer = make_signer(t->logdir, e);
+	if (!t->signer)
+		return -1;
+	snprintf(t->origin, sizeof t->origin, "%s", note_vkey_name(note_signer_vkey(t->signer)));
+	log_id_of(t->origin, c->log_id);
+	if (store_name(t->logdir, t->signer, e) < 0 ||
+		sealer_create(t->logdir, c->log_id, pub, e) < 0)
+		return -1;
+	t->sealer = sealer_open(t->logdir, c->log_id, t->origin, e);
+	if (!t->sealer || sealer_start(t->sealer, 0, pub, 0, e) < 0)
+		return -1;
+	return write_genesis(t, c, pub, when, e);
 }
 
 int tlog_create(int logdir, struct wal_config *c, const struct record_stamp *when, struct error *e)
 {
-	struct note_signer *signer;
+	struct tlog *t;
 	int r;
 
 	if (make_frame(logdir, e) < 0)
 		return -1;
-	signer = make_signer(logdir, e);
-	if (!signer)
-		return -1;
-	log_id_of(note_vkey_name(note_signer_vkey(signer)), c->log_id);
-	r = store_name(logdir, signer, e);
-	if (r == 0)
-		r = write_genesis(logdir, c, signer, when, e);
-	note_signer_free(signer);
+	t = new_tlog(logdir, e);
+	r = t ? make_log(t, c, when, e) : -1;
+	tlog_close(t);
 	if (r < 0 || dir_sync(logdir, ".", e) < 0)
 		return -1;
 	if (unlinkat(logdir, CREATING, 0) < 0)
@@ -361,6 +408,59 @@ static int compare_published(struct tlog *t, struct published *p, struct error *
 	return 0;
 }
 
+static int damaged(struct error *e, uint64_t index, const char *what)
+{
+	return fault_set(e, EBADMSG, "the audit log is damaged at record %llu: %s",
+		(unsigned long long)index, what);
+}
+
+/* Without the chain's signatures: those are verify's. The last one is checked by check_sealed. */
+static int replay_seal(struct tlog *t, uint64_t index, struct span leaf, struct error *e)
+{
+	int behind = index < tree_size(t->tree); /* in the base already: its root is not at hand */
+	struct tree_hash root;
+	struct error why = {0};
+
+	tree_root(t->tree, &root);
+	if (leaf.n > sizeof t->seal_leaf || seal_chain_take(&t->chain, leaf.p, leaf.n, index,
+						    behind ? NULL : &root, 0, &why) < 0)
+		return damaged(e, index, why.text);
+	memcpy(t->seal_leaf, leaf.p, leaf.n);
+	t->seal_len = leaf.n;
+	return 0;
+}
+
+/* The key of the first seal. */
+static int replay_genesis(struct tlog *t, struct span leaf, struct error *e)
+{
+	json_t *o = record_parse(leaf.p, leaf.n, e);
+	const char *vkey = json_string_value(json_object_get(o, "seal"));
+	int r = vkey ? seal_chain_begin(&t->chain, t->origin, vkey, e) : -1;
+
+	json_decref(o);
+	return r == 0 ? 0
+		      : fault_set(e, EBADMSG,
+				"the audit log begins without the key of its first seal: an "
+				"older agentd began it. Keep its directory elsewhere, and remove "
+				"audit-created beside it to begin a new log");
+}
+
+static int replay_leaf(
+	struct tlog *t, uint64_t index, struct span leaf, struct published *p, struct error *e)
+{
+	struct tree_hash h;
+
+	if (index == 0 && replay_genesis(t, leaf, e) < 0)
+		return -1;
+	if (seal_is(leaf.p, leaf.n) && replay_seal(t, index, leaf, e) < 0)
+		return -1;
+	if (index < tree_size(t->tree))
+		return 0; /* in the base already */
+	tree_leaf_hash(leaf.p, leaf.n, &h);
+	tree_append(t->tree, &h);
+	return compare_published(t, p, e);
+}
+
 /* Reads a segment's leaves into the tree. */
 static int replay(struct tlog *t, struct wal_scan *s, struct published *p, struct error *e)
 {
@@ -369,22 +469,10 @@ static int replay(struct tlog *t, struct wal_scan *s, struct published *p, struc
 	int w;
 
 	while ((w = wal_scan_next(s, &index, &leaf, e)) == WAL_LEAF) {
-		struct tree_hash h;
-
-		if (index < tree_size(t->tree))
-			continue; /* in the base already */
-		tree_leaf_hash(leaf.p, leaf.n, &h);
-		tree_append(t->tree, &h);
-		if (compare_published(t, p, e) < 0)
+		if (replay_leaf(t, index, leaf, p, e) < 0)
 			return -1;
 	}
 	return w == WAL_ERROR ? -1 : 0;
-}
-
-static int damaged(struct error *e, uint64_t index, const char *what)
-{
-	return fault_set(e, EBADMSG, "the audit log is damaged at record %llu: %s",
-		(unsigned long long)index, what);
 }
 
 /* Scans one segment to its end. Only the last one may have a torn end. */
@@ -409,6 +497,31 @@ static int replay_segment(struct tlog *t, const unsigned char log_id[32], uint64
 	return 0;
 }
 
+/* A segment begins behind a seal, which is in the bundles when its own segment is gone. */
+static int resume_chain(struct tlog *t, uint64_t first, struct error *e)
+{
+	struct reader *r = first ? reader_new(t->logdir) : NULL;
+	struct span leaf;
+	int got;
+
+	if (first == 0)
+		return 0;
+	if (!r)
+		return error_set(e, ENOMEM, "cannot open the audit log");
+	reader_seek(r, first - 1);
+	got = reader_next(r, &leaf, e);
+	if (got == 1 && leaf.n <= sizeof t->seal_leaf && seal_is(leaf.p, leaf.n)) {
+		got = seal_chain_resume(&t->chain, t->origin, leaf.p, leaf.n, e);
+		t->seal_len = 0; /* it cannot be checked here */
+	} else {
+		got = fault_set(e, EBADMSG,
+			"the audit log is damaged at record %llu: no seal there",
+			(unsigned long long)first - 1);
+	}
+	reader_free(r);
+	return got;
+}
+
 static int replay_all(struct tlog *t, const unsigned char log_id[32], struct published *p,
 	uint64_t *last, uint64_t *end, struct wal_tail *tail, struct error *e)
 {
@@ -422,7 +535,7 @@ static int replay_all(struct tlog *t, const unsigned char log_id[32], struct pub
 		return -1;
 	if (n == 0 || first[0] > tree_size(t->tree))
 		return damaged(e, tree_size(t->tree), "its segment is missing");
-	if (compare_published(t, p, e) < 0)
+	if (compare_published(t, p, e) < 0 || resume_chain(t, first[0], e) < 0)
 		return -1;
 	for (int i = 0; i < n; i++) {
 		if (replay_segment(t, log_id, first[i], i + 1 < n ? &first[i + 1] : NULL, p, end,
@@ -444,6 +557,32 @@ static int check_length(
 			"records were removed",
 			(unsigned long long)tree_size(t->tree), (unsigned long long)p->c.size);
 	return 0;
+}
+
+/* What is acknowledged is sealed: the log ends in a seal, by the key that was named for it. */
+static int check_sealed(struct tlog *t, struct error *e)
+{
+	uint64_t at = tree_size(t->tree) - 1;
+	struct error why;
+	struct seal last;
+
+	if (t->seal_len == 0)
+		return 0; /* nothing since the segment began */
+	if (seal_open(t->seal_leaf, t->seal_len, t->origin, t->chain.used, &last, &why) < 0)
+		return damaged(e, at, why.text);
+	if (last.index != at)
+		return damaged(e, last.index + 1, "what follows is not sealed");
+	return 0;
+}
+
+static int start_sealer(struct tlog *t, const struct wal_config *c, struct error *e)
+{
+	t->sealer = sealer_open(t->logdir, c->log_id, t->origin, e);
+	if (!t->sealer && e->code == ENOENT)
+		return fault_set(e, EBADMSG, "KEYS_MISSING: the log's seal keys are not there");
+	return t->sealer
+		       ? sealer_start(t->sealer, t->chain.epoch, t->chain.pub, t->chain.time_ns, e)
+		       : -1;
 }
 
 static int set_aside(
@@ -470,7 +609,8 @@ static int recover(
 	log_id_of(t->origin, c->log_id);
 	if (start_tree(t, e) < 0 || load_published(t, &p, e) < 0 ||
 		replay_all(t, c->log_id, &p, &last, &end, &tail, e) < 0 ||
-		check_length(t, &p, end, e) < 0)
+		check_length(t, &p, end, e) < 0 || check_sealed(t, e) < 0 ||
+		start_sealer(t, c, e) < 0)
 		return -1;
 	found->checkpoint_lost = !p.usable;
 	t->wal = wal_open(t->logdir, c, last, &tail, tree_size(t->tree), e);
@@ -484,15 +624,11 @@ static int recover(
 struct tlog *tlog_open(
 	int logdir, struct wal_config *c, struct tlog_recovery *found, struct error *e)
 {
-	struct tlog *t = calloc(1, sizeof *t);
+	struct tlog *t = new_tlog(logdir, e);
 
 	memset(found, 0, sizeof *found);
-	if (!t) {
-		error_set(e, ENOMEM, "cannot open the audit log");
+	if (!t)
 		return NULL;
-	}
-	t->logdir = logdir;
-	t->lock = -1;
 	if (load_origin(t, e) < 0 || take_lock(t, e) < 0 || load_key(t, e) < 0 ||
 		recover(t, c, found, e) < 0) {
 		tlog_close(t);
@@ -505,6 +641,7 @@ void tlog_close(struct tlog *t)
 {
 	if (!t)
 		return;
+	sealer_close(t->sealer);
 	wal_close(t->wal);
 	tree_free(t->tree);
 	if (t->signer)
@@ -516,7 +653,7 @@ void tlog_close(struct tlog *t)
 
 /* ---- appending ---- */
 
-int tlog_stage(struct tlog *t, const void *record, size_t n)
+static int stage(struct tlog *t, const void *record, size_t n)
 {
 	struct tree_hash h;
 
@@ -525,6 +662,11 @@ int tlog_stage(struct tlog *t, const void *record, size_t n)
 	tree_leaf_hash(record, n, &h);
 	tree_append(t->tree, &h);
 	return 0;
+}
+
+int tlog_stage(struct tlog *t, const void *record, size_t n)
+{
+	return wal_frame_size(n) <= tlog_room(t) ? stage(t, record, n) : -1;
 }
 
 uint64_t tlog_next(const struct tlog *t)
@@ -537,12 +679,53 @@ size_t tlog_staged(const struct tlog *t)
 	return wal_staged(t->wal);
 }
 
-int tlog_commit(struct tlog *t, struct error *e)
+/* The batch's last leaf. */
+static int seal_batch(struct tlog *t, struct error *e)
 {
-	if (wal_commit(t->wal, e) < 0)
+	char leaf[SEAL_LEAF_MAX];
+	struct tree_hash root;
+	size_t n;
+
+	tree_root(t->tree, &root);
+	n = sealer_seal(t->sealer, wal_next(t->wal), &root, io_now_real(), leaf, e);
+	if (n == 0)
+		return -1;
+	return stage(t, leaf, n) == 0 ? 0 : error_set(e, 0, "no room for a seal");
+}
+
+int tlog_seal(struct tlog *t, struct error *e)
+{
+	if (seal_batch(t, e) < 0 || wal_commit(t->wal, e) < 0)
 		return -1;
 	t->size = tree_size(t->tree);
-	return 0;
+	return sealer_sealed(t->sealer, e);
+}
+
+int tlog_commit(struct tlog *t, struct error *e)
+{
+	return wal_staged(t->wal) ? tlog_seal(t, e) : 0;
+}
+
+void tlog_clock_was_set(struct tlog *t)
+{
+	sealer_forget_time(t->sealer);
+}
+
+uint64_t tlog_sealed_at(const struct tlog *t)
+{
+	return sealer_time(t->sealer);
+}
+
+uint64_t tlog_room(const struct tlog *t)
+{
+	uint64_t room = wal_room(t->wal), seal = wal_frame_size(SEAL_LEAF_MAX);
+
+	return room > seal ? room - seal : 0;
+}
+
+struct sealer *tlog_sealer(struct tlog *t)
+{
+	return t->sealer;
 }
 
 uint64_t tlog_size(const struct tlog *t)

@@ -3,6 +3,7 @@
  *   origin, log.vkey     name and public key, text
  *   keys/log.key         0600: the Ed25519 seed, 32 bytes
  *   lock                 held (OFD lock) by the writer
+ *   keys/seal.slots      0600: the keys of the seals to come, see sealer.h
  *   wal/                 write-ahead log and base, see wal.h and base.h
  *   checkpoint, tile/    published, see publish.h; the write-ahead log is the truth, these can be made
  *                        again as long as it has the entries
@@ -50,14 +51,24 @@ int tlog_stage(struct tlog *t, const void *record, size_t n);
 uint64_t tlog_next(const struct tlog *t);
 size_t tlog_staged(const struct tlog *t);
 
-/* Makes the batch durable. 0, or -1: final, nothing can be appended any more. */
+/* Bytes of frames (wal_frame_size) that the batch can still take: the rest of it is for its seal. */
+uint64_t tlog_room(const struct tlog *t);
+
+/* Seals the batch and makes it durable. 0, or -1: final, nothing can be appended any more. */
 int tlog_commit(struct tlog *t, struct error *e);
+/* The same when there is nothing in it: a sign of life. */
+int tlog_seal(struct tlog *t, struct error *e);
+
+/* A record of the batch says that the clock was set: its seal may be older than the one before. */
+void tlog_clock_was_set(struct tlog *t);
+uint64_t tlog_sealed_at(const struct tlog *t); /* time of the last seal, ns since 1970 */
 
 uint64_t tlog_size(const struct tlog *t); /* durable records */
 void tlog_root(const struct tlog *t, struct tree_hash *out); /* of the durable records */
 
 /* See wal.h; for when and how to go on in the next segment. */
 struct wal *tlog_wal(struct tlog *t);
+struct sealer *tlog_sealer(struct tlog *t);
 const struct note_signer *tlog_signer(const struct tlog *t);
 int tlog_logdir(const struct tlog *t);
 const char *tlog_origin(const struct tlog *t);

@@ -14,6 +14,7 @@
 #include "audit/checkpoint.h"
 #include "audit/dir.h"
 #include "audit/record.h"
+#include "audit/sealwatch.h"
 #include "audit/tile.h"
 #include "audit/wal.h"
 #include "common/cleanup.h"
@@ -57,6 +58,8 @@ struct verifier {
 	int base_ok; /* the entries up to the base have the root that was signed for it */
 	struct wal_cursor wal;
 	struct order *order;
+	struct sealwatch seals;
+	uint64_t next; /* index behind the last record that was there */
 };
 
 /* ---- findings ---- */
@@ -412,8 +415,8 @@ static void note_record(struct verifier *v, const json_t *o, uint64_t index)
 			snprintf(v->r->first_time, sizeof v->r->first_time, "%s", t);
 		snprintf(v->r->last_time, sizeof v->r->last_time, "%s", t);
 	}
-	if (strcmp(k, "seal") == 0)
-		v->r->seals++;
+	if (strcmp(k, "clock") == 0 && json_object_get(o, "set_ns"))
+		v->r->clocks++;
 	if (strcmp(k, "boot") == 0)
 		v->r->boots++;
 	if (strcmp(k, "recover") == 0) {
@@ -440,7 +443,24 @@ static const char *record_fault(const json_t *o, uint64_t index)
 	return NULL;
 }
 
-static void check_record(struct verifier *v, struct span entry, uint64_t index)
+/* before: the tree of the records in front of it. */
+static void check_seal(struct verifier *v, const json_t *o, struct span entry, uint64_t index,
+	const struct tree *before)
+{
+	static const char *const kinds[] = {[SEALWATCH_BAD] = "SEAL",
+		[SEALWATCH_BACKDATED] = "BACKDATED",
+		[SEALWATCH_SILENT] = "HEARTBEAT"};
+	struct error e;
+	int fault = sealwatch_record(&v->seals, o, entry, index, before, &e);
+
+	if (fault)
+		found(v, fault == SEALWATCH_SILENT ? VERIFY_WARNINGS : VERIFY_TAMPERED,
+			kinds[fault], index, "at record %llu: %s", (unsigned long long)index,
+			e.text);
+}
+
+static void check_record(
+	struct verifier *v, struct span entry, uint64_t index, const struct tree *before)
 {
 	struct error e;
 	json_t *o = record_parse(entry.p, entry.n, &e);
@@ -452,7 +472,9 @@ static void check_record(struct verifier *v, struct span entry, uint64_t index)
 		bad_at(v, index, index + 1);
 	} else {
 		note_record(v, o, index);
+		check_seal(v, o, entry, index, before);
 	}
+	v->next = index + 1;
 	json_decref(o);
 }
 
@@ -591,10 +613,10 @@ static void take_entry(struct verifier *v, struct span entry, uint64_t index)
 {
 	struct tree_hash h;
 
+	v->r->entries++;
+	check_record(v, entry, index, v->tree);
 	tree_leaf_hash(entry.p, entry.n, &h);
 	add_leaf(v, &h);
-	v->r->entries++;
-	check_record(v, entry, index);
 }
 
 /* An entry that is not there: the stored hash stands in for it, so that what follows can be judged.
@@ -605,6 +627,7 @@ static int take_stored_hash(struct verifier *v, uint64_t index)
 	struct tree_hash h;
 	unsigned at = (unsigned)(index % TILE_WIDTH);
 
+	sealwatch_missing(&v->seals);
 	if (v->unread == NO_INDEX) {
 		v->unread = index;
 		found(v, VERIFY_UNDECIDED, "MISSING", index, "record %llu is not there",
@@ -716,13 +739,18 @@ static int take_block(struct verifier *v, uint64_t index)
 /* What is durable but not signed yet. */
 static void take_tail(struct verifier *v)
 {
+	struct tree_hash peak[TREE_PEAKS], h;
+	struct tree *all = tree_from_peaks(tree_size(v->tree), peak, tree_peaks(v->tree, peak));
 	struct span leaf;
 
-	for (uint64_t next = v->cp.size; wal_leaf(v, next, &leaf); next++) {
+	for (uint64_t next = v->cp.size; all && wal_leaf(v, next, &leaf); next++) {
 		v->r->tail++;
 		v->r->entries++;
-		check_record(v, leaf, next);
+		check_record(v, leaf, next, all);
+		tree_leaf_hash(leaf.p, leaf.n, &h);
+		tree_append(all, &h);
 	}
+	tree_free(all);
 	if (v->r->tail && !being_written(v))
 		found(v, VERIFY_WARNINGS, "UNSIGNED_TAIL", v->cp.size,
 			"the last %llu records are whole, but no checkpoint was signed for them; "
@@ -861,6 +889,34 @@ static void judge_order(struct verifier *v)
 			(unsigned long long)v->r->quarantined_bytes);
 }
 
+/* A log at rest ends in a seal. */
+static void judge_seals(struct verifier *v)
+{
+	const struct sealwatch *w = &v->seals;
+
+	v->r->seals = w->seals;
+	v->r->seals_checked = !w->unknown;
+	v->r->sealed_prefix =
+		w->sealed < v->r->structure_prefix ? w->sealed : v->r->structure_prefix;
+	v->r->sealed_ns = w->sealed ? w->chain.time_ns : 0;
+	if (w->unknown)
+		found(v, VERIFY_WARNINGS, "SEALS", NO_INDEX,
+			"no genesis record names the key of the first seal, and none was given: "
+			"the "
+			"%llu "
+			"seals were not checked",
+			(unsigned long long)w->seals);
+	else if (!w->broken && w->sealed < v->next && v->unread == NO_INDEX)
+		found(v, w->from_genesis ? VERIFY_TAMPERED : VERIFY_WARNINGS, "UNSEALED_TAIL",
+			w->sealed, "the last %llu records have no seal, and a log ends in one",
+			(unsigned long long)(v->next - w->sealed));
+	if (v->r->clocks)
+		found(v, VERIFY_WARNINGS, "CLOCK", NO_INDEX,
+			"the machine's clock was set %llu times; the order of records "
+			"is kept by i and m",
+			(unsigned long long)v->r->clocks);
+}
+
 static int prepare(struct verifier *v)
 {
 	v->tree = tree_new();
@@ -882,7 +938,8 @@ static void release(struct verifier *v)
 	free(v);
 }
 
-void verify_dir(int logdir, const struct note_vkey *key, struct verify_report *out)
+void verify_dir(
+	int logdir, const struct note_vkey *key, const char *seal_vkey, struct verify_report *out)
 {
 	struct verifier *v = calloc(1, sizeof *v);
 
@@ -906,6 +963,7 @@ void verify_dir(int logdir, const struct note_vkey *key, struct verify_report *o
 	if (out->has_checkpoint)
 		check_origin(v);
 	check_rollback(v);
+	sealwatch_begin(&v->seals, v->key ? note_vkey_name(v->key) : v->cp.origin, seal_vkey);
 	begin_wal(v);
 	for (uint64_t i = 0; i * TILE_WIDTH < v->cp.size; i++) {
 		if (take_block(v, i) < 0)
@@ -914,6 +972,7 @@ void verify_dir(int logdir, const struct note_vkey *key, struct verify_report *o
 	if (tree_size(v->tree) == v->cp.size)
 		take_tail(v);
 	judge(v);
+	judge_seals(v);
 	judge_order(v);
 	release(v);
 }

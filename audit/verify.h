@@ -44,7 +44,12 @@ struct verify_report {
 	int has_bad;
 	uint64_t first_bad; /* first bad leaf; has_bad */
 	uint64_t bad_end; /* it is in [first_bad, bad_end) */
-	uint64_t seals, cosignatures; /* there, but not checked by this version */
+	uint64_t seals; /* there */
+	uint64_t sealed_prefix; /* records [0, x) that the chain of seals covers */
+	int seals_checked; /* the key of the first seal was known */
+	uint64_t sealed_ns; /* time of the last good seal, ns since 1970; 0: none */
+	uint64_t clocks; /* times that the clock was set */
+	uint64_t cosignatures; /* there, but not checked by this version */
 	uint64_t boots, recoveries, quarantined_bytes;
 	struct order_result order;
 	char first_time[40], last_time[40]; /* as the records say */
@@ -54,7 +59,9 @@ struct verify_report {
 };
 
 /* key: the log's pinned public key, or NULL to take DIR/log.vkey (which an attacker could have replaced
- * with everything else). Always fills the report; the result is in it. */
-void verify_dir(int logdir, const struct note_vkey *key, struct verify_report *out);
+ * with everything else). seal_vkey: the pinned key of its first seal as text, or NULL to take the one in
+ * the genesis record. Always fills the report; the result is in it. */
+void verify_dir(
+	int logdir, const struct note_vkey *key, const char *seal_vkey, struct verify_report *out);
 
 #endif

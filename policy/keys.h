@@ -4,6 +4,7 @@
 #define POLICY_KEYS_H
 
 #include "policy/internal.h"
+#include "policy/language.h"
 #include "policy/yaml.h"
 
 struct secret_parts { /* of the secret that is being read; NULL: not there (yet) */
@@ -17,8 +18,10 @@ struct loader { /* one document on its way into a layer */
 	struct layer *layer;
 	struct policy_error *e;
 	struct policy_limit *limit; /* the one whose mapping is being read */
+	const struct policy_key *limit_row; /* and its key's row */
 	struct rule *rule; /* the same for a rule */
 	const char *key; /* the path of the key whose value is being taken */
+	const struct policy_key *row; /* its row of the table */
 	struct secret_parts secret;
 	const struct kind *kind; /* of the rules being read; NULL: tools */
 };

@@ -7,8 +7,6 @@
 #include "policy/text.h"
 
 #define ENV_VALUE_MAX 4096u
-#define ENV_MAX       256u
-#define NAME_MAX_LEN  128u
 
 int take_version(struct loader *l, const struct yaml_value *v)
 {
@@ -25,7 +23,8 @@ int take_version(struct loader *l, const struct yaml_value *v)
 
 int take_name(struct loader *l, const struct yaml_value *v)
 {
-	if (v->type != YAML_TEXT || v->len == 0 || v->len > NAME_MAX_LEN || strchr(v->text, '\n'))
+	if (v->type != YAML_TEXT || v->len == 0 || v->len > l->row->value.most ||
+		strchr(v->text, '\n'))
 		return reject_value(l, v, "no name. Write one line of at most 128 bytes");
 	l->layer->title = arena_copy(l->arena, v->text, v->len);
 	return l->layer->title ? 0 : policy_no_memory(l->e, l->doc->name);
@@ -33,14 +32,13 @@ int take_name(struct loader *l, const struct yaml_value *v)
 
 int take_unmatched(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"ask", "deny"};
 	int i;
 
 	if (v->type == YAML_TEXT && strcmp(v->text, "allow") == 0)
 		return reject_value(l, v,
 			"`allow` for what no rule matches, which the language does not have. Write "
 			"ask or deny, and allow rules for what shall be allowed");
-	i = take_word(l, v, words, 2);
+	i = take_row_word(l, v);
 	if (i < 0)
 		return -1;
 	l->layer->unmatched = i == 0 ? VERDICT_ASK : VERDICT_DENY;
@@ -171,19 +169,16 @@ int take_root(struct loader *l, const struct yaml_value *v)
 
 int take_mode(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"direct"};
-
 	if (v->type == YAML_TEXT && strcmp(v->text, "overlay") == 0)
 		return reject_value(l, v,
 			"a mode that is not supported by this version of agentd. Write `direct`: "
 			"changes go straight into the workspace");
-	return take_word(l, v, words, 1) < 0 ? -1 : 0;
+	return take_row_word(l, v) < 0 ? -1 : 0;
 }
 
 int take_identity(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"own-uid", "same-uid"};
-	int i = take_word(l, v, words, 2);
+	int i = take_row_word(l, v);
 
 	if (i < 0)
 		return -1;
@@ -286,12 +281,12 @@ typedef int limit_value(struct loader *l, const struct yaml_value *v, uint64_t *
 
 static int value_processes(struct loader *l, const struct yaml_value *v, uint64_t *out)
 {
-	return take_number(l, v, 4, 4194304, out);
+	return take_row_number(l, v, out);
 }
 
 static int value_memory(struct loader *l, const struct yaml_value *v, uint64_t *out)
 {
-	return take_size(l, v, UINT64_C(16) << 20, UINT64_C(1024) << 40, out);
+	return take_row_size(l, v, out);
 }
 
 static int value_cpu(struct loader *l, const struct yaml_value *v, uint64_t *out)
@@ -307,7 +302,7 @@ static int value_cpu(struct loader *l, const struct yaml_value *v, uint64_t *out
 		number.len = v->len - 1;
 		return take_number(l, &number, 10, 1024000, out);
 	}
-	if (take_number(l, v, 1, 1024, out))
+	if (take_row_number(l, v, out))
 		return -1;
 	*out *= 1000;
 	return 0;
@@ -315,12 +310,12 @@ static int value_cpu(struct loader *l, const struct yaml_value *v, uint64_t *out
 
 static int value_open_files(struct loader *l, const struct yaml_value *v, uint64_t *out)
 {
-	return take_number(l, v, 16, 1048576, out);
+	return take_row_number(l, v, out);
 }
 
 static int value_wall(struct loader *l, const struct yaml_value *v, uint64_t *out)
 {
-	return take_duration(l, v, 1, 30 * 86400, out);
+	return take_row_duration(l, v, out);
 }
 
 static limit_value *const limit_values[POLICY_LIMITS] = {
@@ -336,6 +331,7 @@ static int take_limit(struct loader *l, const struct yaml_value *v, enum policy_
 	if (v->type != YAML_MAPPING)
 		return limit_values[k](l, v, &out->value);
 	l->limit = out;
+	l->limit_row = l->row;
 	if (keys_take(l, "limit", v))
 		return -1;
 	if (!out->value)
@@ -346,6 +342,7 @@ static int take_limit(struct loader *l, const struct yaml_value *v, enum policy_
 
 int take_limit_max(struct loader *l, const struct yaml_value *v)
 {
+	l->row = l->limit_row;
 	return limit_values[l->limit - l->layer->limit](l, v, &l->limit->value);
 }
 
@@ -444,7 +441,7 @@ int take_env_pass(struct loader *l, const struct yaml_value *v)
 
 	if (take_list(l, v))
 		return -1;
-	if (v->count > ENV_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 256 names. List fewer");
 	l->layer->states_pass = 1;
 	l->layer->pass = arena_array(l->arena, v->count, sizeof *l->layer->pass);
@@ -484,7 +481,7 @@ int take_env_set(struct loader *l, const struct yaml_value *v)
 
 	if (v->type != YAML_MAPPING)
 		return reject_value(l, v, "no mapping. Write {NAME: \"value\"}");
-	if (v->count > ENV_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 256 variables. Set fewer");
 	l->layer->set = arena_array(l->arena, v->count, sizeof *l->layer->set);
 	if (!l->layer->set)
@@ -500,7 +497,6 @@ int take_env_set(struct loader *l, const struct yaml_value *v)
 
 int take_who(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"session-owner", "admin"};
 	const struct yaml_value *item;
 
 	if (take_list(l, v))
@@ -516,7 +512,7 @@ int take_who(struct loader *l, const struct yaml_value *v)
 			return reject_value(l, item,
 				"a team, which is not supported by this version of agentd. Write "
 				"session-owner or admin (root and members of group agentd)");
-		i = take_word(l, item, words, 2);
+		i = take_row_word(l, item);
 		if (i < 0)
 			return -1;
 		l->layer->who |= i == 0 ? POLICY_WHO_OWNER : POLICY_WHO_ADMIN;
@@ -528,7 +524,7 @@ int take_timeout(struct loader *l, const struct yaml_value *v)
 {
 	uint64_t s;
 
-	if (take_duration(l, v, 1, 86400, &s))
+	if (take_row_duration(l, v, &s))
 		return -1;
 	l->layer->timeout_s = (uint32_t)s;
 	return 0;
@@ -536,8 +532,6 @@ int take_timeout(struct loader *l, const struct yaml_value *v)
 
 int take_on_timeout(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"deny"};
-
 	if (v->type == YAML_TEXT && strcmp(v->text, "freeze") == 0)
 		return reject_value(l, v,
 			"an end of waiting that is not supported by this version of agentd. Write "
@@ -546,7 +540,7 @@ int take_on_timeout(struct loader *l, const struct yaml_value *v)
 		return reject_value(l, v,
 			"`allow` when nobody answers, which the language does not have. Write "
 			"deny");
-	return take_word(l, v, words, 1) < 0 ? -1 : 0;
+	return take_row_word(l, v) < 0 ? -1 : 0;
 }
 
 int take_longest(struct loader *l, const struct yaml_value *v)
@@ -564,7 +558,7 @@ int take_longest(struct loader *l, const struct yaml_value *v)
 	}
 	if (v->type != YAML_TEXT || v->len == 0 || v->text[0] < '0' || v->text[0] > '9')
 		return reject_value(l, v, "no scope. Write once, session or a duration like 30m");
-	if (take_duration(l, v, 1, 30 * 86400, &s))
+	if (take_row_duration(l, v, &s))
 		return -1;
 	l->layer->remember_s = (uint32_t)s;
 	return 0;
@@ -572,8 +566,7 @@ int take_longest(struct loader *l, const struct yaml_value *v)
 
 int take_on_lost(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"freeze", "kill"};
-	int i = take_word(l, v, words, 2);
+	int i = take_row_word(l, v);
 
 	if (i < 0)
 		return -1;
@@ -585,7 +578,7 @@ int take_on_lost_after(struct loader *l, const struct yaml_value *v)
 {
 	uint64_t s;
 
-	if (take_duration(l, v, 5, 600, &s))
+	if (take_row_duration(l, v, &s))
 		return -1;
 	l->layer->on_lost_after_s = (uint32_t)s;
 	return 0;
@@ -593,13 +586,11 @@ int take_on_lost_after(struct loader *l, const struct yaml_value *v)
 
 int take_durability(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const words[] = {"strict"};
-
 	if (v->type == YAML_TEXT && strcmp(v->text, "relaxed") == 0)
 		return reject_value(l, v,
 			"a class that is not supported by this version of agentd. Write strict: a "
 			"record is on disk before its action goes on");
-	return take_word(l, v, words, 1) < 0 ? -1 : 0;
+	return take_row_word(l, v) < 0 ? -1 : 0;
 }
 
 /* ---- the document ---- */

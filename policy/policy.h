@@ -252,10 +252,4 @@ int policy_stated(const struct policy *p, size_t i, const char **key, const char
  * and compared, but a session that relies on it must not start. 1 and where it stands, or 0. */
 int policy_ungated(const struct policy *p, const char **section, const char **file, unsigned *line);
 
-/* ---- the language's own table ---- */
-
-/* Every key of the schema, supported or not: for documentation and tests. NULL at the end of the
- * table. *supported: 0 when this version refuses it. */
-const char *policy_key(size_t i, const char **type, int *supported);
-
 #endif

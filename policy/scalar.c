@@ -49,6 +49,15 @@ int take_word(struct loader *l, const struct yaml_value *v, const char *const *w
 	return reject_value(l, v, "no word that stands here. Write %s", all);
 }
 
+int take_row_word(struct loader *l, const struct yaml_value *v)
+{
+	const char *words[POLICY_KEY_WORDS];
+	char buf[160];
+	size_t n = policy_key_words(l->row, buf, words);
+
+	return take_word(l, v, words, n);
+}
+
 int take_bool(struct loader *l, const struct yaml_value *v, int *out)
 {
 	if (take_text(l, v))
@@ -162,4 +171,19 @@ int take_duration(
 		return reject_value(l, v, "out of range. Write %llus to %llus",
 			(unsigned long long)least, (unsigned long long)most);
 	return 0;
+}
+
+int take_row_number(struct loader *l, const struct yaml_value *v, uint64_t *out)
+{
+	return take_number(l, v, l->row->value.least, l->row->value.most, out);
+}
+
+int take_row_size(struct loader *l, const struct yaml_value *v, uint64_t *out)
+{
+	return take_size(l, v, l->row->value.least, l->row->value.most, out);
+}
+
+int take_row_duration(struct loader *l, const struct yaml_value *v, uint64_t *out)
+{
+	return take_duration(l, v, l->row->value.least, l->row->value.most, out);
 }

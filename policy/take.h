@@ -29,6 +29,8 @@ take_value take_extends, take_extend_builtin, take_extend_remote;
 /* Index of the scalar's text in words[], or -1 with the error: the words, and the one that was
  * meant. */
 int take_word(struct loader *l, const struct yaml_value *v, const char *const *words, size_t n);
+/* The same for the words of the key's row in keys.c. */
+int take_row_word(struct loader *l, const struct yaml_value *v);
 int take_bool(struct loader *l, const struct yaml_value *v, int *out);
 /* A list whose items are all scalars. */
 int take_list(struct loader *l, const struct yaml_value *v);
@@ -40,5 +42,10 @@ int take_size(
 /* Seconds: 30s, 10m, 8h, 7d. */
 int take_duration(
 	struct loader *l, const struct yaml_value *v, uint64_t least, uint64_t most, uint64_t *out);
+
+/* The same with the bounds of the key's row in keys.c. */
+int take_row_number(struct loader *l, const struct yaml_value *v, uint64_t *out);
+int take_row_size(struct loader *l, const struct yaml_value *v, uint64_t *out);
+int take_row_duration(struct loader *l, const struct yaml_value *v, uint64_t *out);
 
 #endif

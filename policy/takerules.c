@@ -38,7 +38,7 @@ int take_rule_except(struct loader *l, const struct yaml_value *v)
 
 	if (take_list(l, v))
 		return -1;
-	if (v->count > 64)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 64 exceptions. Write rules of their own");
 	r->except = arena_array(l->arena, v->count, sizeof *r->except);
 	if (!r->except)
@@ -77,7 +77,7 @@ int take_rule_pinned(struct loader *l, const struct yaml_value *v)
 			"rules hold whatever is in the files");
 	if (take_list(l, v))
 		return -1;
-	if (v->count == 0 || v->count > 64)
+	if (v->count == 0 || v->count > l->row->value.most)
 		return reject_value(
 			l, v, "no files. Write a list of 1 to 64 paths, like [ws:/Makefile]");
 	r->pin = arena_array(l->arena, v->count, sizeof *r->pin);
@@ -93,7 +93,7 @@ int take_rule_pinned(struct loader *l, const struct yaml_value *v)
 
 int take_rule_why(struct loader *l, const struct yaml_value *v)
 {
-	if (v->type != YAML_TEXT || v->len == 0 || v->len > 400)
+	if (v->type != YAML_TEXT || v->len == 0 || v->len > l->row->value.most)
 		return reject_value(l, v, "no reason. Write one text of at most 400 bytes");
 	l->rule->why = arena_copy(l->arena, v->text, v->len);
 	return l->rule->why ? 0 : policy_no_memory(l->e, l->doc->name);
@@ -101,11 +101,10 @@ int take_rule_why(struct loader *l, const struct yaml_value *v)
 
 static int is_rule_key(const char *key)
 {
-	const char *path, *type;
-	int supported;
+	const struct policy_key *k;
 
-	for (size_t i = 0; (path = policy_key(i, &type, &supported)) != NULL; i++) {
-		if (strncmp(path, "rule.", 5) == 0 && strcmp(path + 5, key) == 0)
+	for (size_t i = 0; (k = policy_key(i)) != NULL; i++) {
+		if (strncmp(k->path, "rule.", 5) == 0 && strcmp(k->path + 5, key) == 0)
 			return 1;
 	}
 	return 0;

@@ -11,9 +11,6 @@
 #include "policy/take.h"
 #include "policy/text.h"
 
-#define SECRETS_MAX 32u
-#define ACTIONS_MAX 64u
-
 static const struct stated *stated_of(const struct layer *y, const char *key)
 {
 	const struct stated *s = y->stated;
@@ -47,34 +44,32 @@ __attribute__((format(printf, 4, 5))) static int state(
 	return 0;
 }
 
-static int state_duration(
-	struct loader *l, const struct yaml_value *v, uint64_t least, uint64_t most)
+static int state_duration(struct loader *l, const struct yaml_value *v)
 {
 	const char *key = l->key;
 	uint64_t s;
 
-	return take_duration(l, v, least, most, &s) ? -1
-						    : state(l, key, v->line, "%" PRIu64 "s", s);
+	return take_row_duration(l, v, &s) ? -1 : state(l, key, v->line, "%" PRIu64 "s", s);
 }
 
-static int state_number(struct loader *l, const struct yaml_value *v, uint64_t most)
+static int state_number(struct loader *l, const struct yaml_value *v)
 {
 	const char *key = l->key;
 	uint64_t n;
 
-	return take_number(l, v, 1, most, &n) ? -1 : state(l, key, v->line, "%" PRIu64, n);
+	return take_row_number(l, v, &n) ? -1 : state(l, key, v->line, "%" PRIu64, n);
 }
 
-static int state_word(struct loader *l, const struct yaml_value *v, const char *only)
+static int state_word(struct loader *l, const struct yaml_value *v)
 {
-	return take_word(l, v, &only, 1) < 0 ? -1 : state(l, l->key, v->line, "%s", only);
+	return take_row_word(l, v) < 0 ? -1 : state(l, l->key, v->line, "%s", v->text);
 }
 
 /* ---- single values ---- */
 
 int take_only_for(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "net.allow");
+	return state_word(l, v);
 }
 
 int take_disk_write(struct loader *l, const struct yaml_value *v)
@@ -82,46 +77,46 @@ int take_disk_write(struct loader *l, const struct yaml_value *v)
 	const char *key = l->key;
 	uint64_t n;
 
-	if (take_size(l, v, UINT64_C(1) << 20, UINT64_C(1024) << 40, &n))
+	if (take_row_size(l, v, &n))
 		return -1;
 	return state(l, key, v->line, "%" PRIu64 "KiB", n >> 10);
 }
 
 int take_lease(struct loader *l, const struct yaml_value *v)
 {
-	return state_duration(l, v, 60, 30 * 86400);
+	return state_duration(l, v);
 }
 
 int take_heartbeat(struct loader *l, const struct yaml_value *v)
 {
-	return state_duration(l, v, 1, 3600);
+	return state_duration(l, v);
 }
 
 int take_keep(struct loader *l, const struct yaml_value *v)
 {
-	return state_duration(l, v, 3600, 3650 * UINT64_C(86400));
+	return state_duration(l, v);
 }
 
 int take_long_args(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "hash");
+	return state_word(l, v);
 }
 
 int take_widest(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "same-command");
+	return state_word(l, v);
 }
 
 /* ---- small sections ---- */
 
 int take_budget_prompts(struct loader *l, const struct yaml_value *v)
 {
-	return state_number(l, v, 100000);
+	return state_number(l, v);
 }
 
 int take_budget_over(struct loader *l, const struct yaml_value *v)
 {
-	return state_word(l, v, "freeze");
+	return state_word(l, v);
 }
 
 int take_budget(struct loader *l, const struct yaml_value *v)
@@ -136,7 +131,7 @@ int take_budget(struct loader *l, const struct yaml_value *v)
 
 int take_kill_denials(struct loader *l, const struct yaml_value *v)
 {
-	return state_number(l, v, 100000);
+	return state_number(l, v);
 }
 
 int take_kill_canary(struct loader *l, const struct yaml_value *v)
@@ -251,7 +246,7 @@ int take_actions(struct loader *l, const struct yaml_value *v)
 
 	if (v->type != YAML_MAPPING)
 		return reject_value(l, v, "no mapping. Write {\"mcp mail/delete_*\": 5 per 10m}");
-	if (v->count > ACTIONS_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 64 budgets. Use patterns");
 	for (item = v->first; item; item = item->next) {
 		char key[POLICY_STATED_KEY_MAX];
@@ -369,7 +364,7 @@ int take_secrets(struct loader *l, const struct yaml_value *v)
 
 	if (v->type != YAML_LIST)
 		return take_list(l, v);
-	if (v->count > SECRETS_MAX)
+	if (v->count > l->row->value.most)
 		return reject_value(l, v, "more than 32 secrets. Use fewer");
 	for (item = v->first; item; item = item->next) {
 		if (take_secret(l, item))
@@ -382,9 +377,7 @@ int take_secrets(struct loader *l, const struct yaml_value *v)
 
 int take_extend_builtin(struct loader *l, const struct yaml_value *v)
 {
-	static const char *const known[] = {"coding-base@1"};
-
-	return take_word(l, v, known, 1) < 0 ? -1 : 0;
+	return take_row_word(l, v) < 0 ? -1 : 0;
 }
 
 int take_extend_remote(struct loader *l, const struct yaml_value *v)

@@ -17,6 +17,7 @@
 #include "audit/dir.h"
 #include "audit/reader.h"
 #include "audit/record.h"
+#include "audit/seal.h"
 #include "audit/verify.h"
 #include "common/cleanup.h"
 #include "common/escape.h"
@@ -27,12 +28,13 @@
 #define EXIT_UNDECIDED 3
 #define TAIL_DEFAULT   20u
 #define TAIL_MAX       10000u
+#define SEALS_SKIPPED  8192u /* seals without records, one a minute, that are looked behind */
 #define LOOK_BACK      65536u /* records that a filter searches for the last ones to show */
 #define FIELD_MAX      400u /* bytes of one field in a line for people, before escaping */
 #define FOLLOW_MS      200
 
 static const char usage_text[] =
-	"usage: agentctl audit verify [DIR] [--key VKEY|FILE] [--json]\n"
+	"usage: agentctl audit verify [DIR] [--key VKEY|FILE] [--seal-key VKEY|FILE] [--json]\n"
 	"       agentctl audit tail [-f] [-n N] [--session S] [--kind K] [--verdict V]\n"
 	"       agentctl audit show INDEX\n";
 
@@ -127,10 +129,12 @@ static size_t unchecked(const struct verify_report *r, char text[4][200])
 {
 	size_t n = 0;
 
-	snprintf(text[n++], 200,
-		"seals: %llu in the log, not checked: whoever has the log's key now "
-		"could have rewritten it",
-		(unsigned long long)r->seals);
+	if (!r->seals_checked)
+		snprintf(text[n++], 200,
+			"seals: %llu in the log, and no key of the first one: whoever has the "
+			"log's "
+			"key now could have rewritten it",
+			(unsigned long long)r->seals);
 	snprintf(text[n++], 200,
 		"witnesses: %llu cosignatures, not checked: an older state of the "
 		"whole directory would look the same",
@@ -139,6 +143,17 @@ static size_t unchecked(const struct verify_report *r, char text[4][200])
 	if (!r->key_pinned)
 		snprintf(text[n++], 200, "key: taken from the directory itself; pin it with --key");
 	return n;
+}
+
+static void print_sealed_time(uint64_t ns)
+{
+	time_t at = (time_t)(ns / 1000000000u);
+	struct tm tm;
+	char t[40];
+
+	if (ns && gmtime_r(&at, &tm) && strftime(t, sizeof t, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		printf(", the last at %s", t);
+	printf("\n");
 }
 
 static void print_report(const struct verify_report *r)
@@ -158,6 +173,12 @@ static void print_report(const struct verify_report *r)
 		(unsigned long long)r->structure_prefix);
 	printf("signature   records [0, %llu) are covered by the log's signature\n",
 		(unsigned long long)r->signed_prefix);
+	if (r->seals_checked) {
+		printf("seals       records [0, %llu) are sealed by keys that are erased: %llu "
+		       "seals",
+			(unsigned long long)r->sealed_prefix, (unsigned long long)r->seals);
+		print_sealed_time(r->sealed_ns);
+	}
 	if (r->tail)
 		printf("unsigned    %llu more, durable, not signed yet\n",
 			(unsigned long long)r->tail);
@@ -235,6 +256,9 @@ static void print_json(const struct verify_report *r)
 	json_object_set_new(o, "records", number(r->entries));
 	json_object_set_new(o, "structure_prefix", number(r->structure_prefix));
 	json_object_set_new(o, "signed_prefix", number(r->signed_prefix));
+	json_object_set_new(o, "seals", number(r->seals));
+	json_object_set_new(
+		o, "sealed_prefix", r->seals_checked ? number(r->sealed_prefix) : json_null());
 	json_object_set_new(o, "unsigned_tail", number(r->tail));
 	json_object_set_new(o, "first_bad", r->has_bad ? number(r->first_bad) : json_null());
 	json_object_set_new(o, "sessions", number(r->order.sessions));
@@ -261,7 +285,8 @@ static int open_log(const char *dir, struct error *e)
 	return fd;
 }
 
-static int verify_and_print(const char *path, const struct note_vkey *key, int json)
+static int verify_and_print(
+	const char *path, const struct note_vkey *key, const char *seal_vkey, int json)
 {
 	struct verify_report *r;
 	struct error e;
@@ -274,7 +299,7 @@ static int verify_and_print(const char *path, const struct note_vkey *key, int j
 		close(dir);
 		return EXIT_UNDECIDED;
 	}
-	verify_dir(dir, key, r);
+	verify_dir(dir, key, seal_vkey, r);
 	close(dir);
 	if (json)
 		print_json(r);
@@ -288,9 +313,11 @@ static int verify_and_print(const char *path, const struct note_vkey *key, int j
 static int audit_verify(int argc, char **argv)
 {
 	static const struct option options[] = {{"key", required_argument, NULL, 'k'},
-		{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-	struct note_vkey *key = NULL;
-	const char *key_arg = NULL;
+		{"seal-key", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+		{NULL, 0, NULL, 0}};
+	struct note_vkey *key = NULL, *seal = NULL;
+	char seal_vkey[NOTE_VKEY_MAX];
+	const char *key_arg = NULL, *seal_arg = NULL;
 	struct paths p;
 	struct error e;
 	int c, json = 0, code;
@@ -298,6 +325,8 @@ static int audit_verify(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'k')
 			key_arg = optarg;
+		else if (c == 's')
+			seal_arg = optarg;
 		else if (c == 'j')
 			json = 1;
 		else
@@ -309,7 +338,15 @@ static int audit_verify(int argc, char **argv)
 		return fail(&e, EXIT_UNDECIDED);
 	if (key_arg && !(key = pinned_key(key_arg, &e)))
 		return fail(&e, EXIT_USAGE);
-	code = verify_and_print(optind < argc ? argv[optind] : p.audit, key, json);
+	if (seal_arg && !(seal = pinned_key(seal_arg, &e))) {
+		note_vkey_free(key);
+		return fail(&e, EXIT_USAGE);
+	}
+	if (seal)
+		note_vkey_format(seal, seal_vkey);
+	code = verify_and_print(
+		optind < argc ? argv[optind] : p.audit, key, seal ? seal_vkey : NULL, json);
+	note_vkey_free(seal);
 	note_vkey_free(key);
 	return code;
 }
@@ -621,6 +658,12 @@ struct filter {
 	const char *session, *kind, *verdict;
 };
 
+/* Seals are for machines: shown when they are asked for. */
+static json_t *parse_for(const struct filter *f, struct span entry, struct error *e)
+{
+	return !f->kind && seal_is(entry.p, entry.n) ? NULL : record_parse(entry.p, entry.n, e);
+}
+
 static int passes(const struct filter *f, const json_t *o)
 {
 	return (!f->session || strcmp(f->session, text_of(o, "s")) == 0) &&
@@ -661,7 +704,7 @@ static int follow_source(
 	int r;
 
 	while ((r = source_next(s, 1, &entry, e)) > 0) {
-		json_t *o = record_parse(entry.p, entry.n, e);
+		json_t *o = parse_for(f, entry, e);
 
 		if (o && passes(f, o)) {
 			print_line(o, style);
@@ -682,7 +725,7 @@ static int tail_source(struct source *s, const struct filter *f, size_t count, i
 	if (!ring.o)
 		return error_set(e, ENOMEM, "cannot hold %zu records", count);
 	while ((r = source_next(s, 0, &entry, e)) > 0) {
-		json_t *o = record_parse(entry.p, entry.n, e);
+		json_t *o = parse_for(f, entry, e);
 
 		if (o && passes(f, o))
 			ring_add(&ring, o);
@@ -701,7 +744,8 @@ static int run_tail(const struct filter *f, size_t count, int follow)
 	struct source s = {.dir = -1};
 	struct error e;
 
-	r = source_open(&s, UINT64_MAX, filtered ? LOOK_BACK : count, follow, &e);
+	r = source_open(
+		&s, UINT64_MAX, filtered ? LOOK_BACK : 2 * count + SEALS_SKIPPED, follow, &e);
 	if (r == 0)
 		r = s.sock && follow ? follow_source(&s, f, &style, &e)
 				     : tail_source(&s, f, count, follow, &style, &e);

@@ -13,6 +13,7 @@
 
 #include "audit/reader.h"
 #include "audit/record.h"
+#include "audit/seal.h"
 #include "common/io.h"
 
 #define REQUEST_LINE 4096u
@@ -197,7 +198,7 @@ static int begin_look_back(struct client *x, uint64_t last, uint64_t size)
 
 static int apply_request(struct client *x, const json_t *o, uint64_t size)
 {
-	uint64_t from = 0, last = 0;
+	uint64_t from = 0, last = 0; /* last: records, not seals */
 	int has_from = get_number(o, "from", &from), has_last = get_number(o, "last", &last);
 	const json_t *follow = json_object_get(o, "follow");
 
@@ -207,10 +208,8 @@ static int apply_request(struct client *x, const json_t *o, uint64_t size)
 		return -1;
 	x->follow = json_is_true(follow);
 	x->state = STREAMING;
-	if (has_last && !x->admin)
-		return begin_look_back(x, last, size);
 	if (has_last)
-		from = last < size ? size - last : 0;
+		return begin_look_back(x, last, size);
 	reader_seek(x->reader, from);
 	return 0;
 }
@@ -256,6 +255,8 @@ static int may_see(const struct client *x, struct span entry)
 
 	if (x->admin)
 		return 1;
+	if (seal_is(entry.p, entry.n))
+		return 0;
 	o = record_parse(entry.p, entry.n, &e);
 	mine = o && record_uid(o) == (json_int_t)x->uid;
 	json_decref(o);
@@ -296,7 +297,7 @@ static int look_back(struct client *x, uint64_t size)
 			begin_stream(x);
 			return 1;
 		}
-		if (x->last && may_see(x, entry))
+		if (x->last && !seal_is(entry.p, entry.n) && may_see(x, entry))
 			x->ring[x->seen++ % x->last] = index;
 	}
 	return 1;

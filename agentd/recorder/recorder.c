@@ -24,14 +24,16 @@
 #include "agentd/role.h"
 #include "audit/dir.h"
 #include "audit/fault.h"
+#include "audit/sealer.h"
 #include "audit/tlog.h"
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/msg.h"
 
-#define PUBLISH_NS  1000000000ull /* a checkpoint at most this long after a record */
-#define BATCH_COUNT 1024u /* messages taken before a commit */
-#define TICK_MS     1000 /* for clients that are late */
+#define PUBLISH_NS   1000000000ull /* a checkpoint at most this long after a record */
+#define BATCH_COUNT  1024u /* messages taken before a commit */
+#define TICK_MS      1000 /* for clients that are late */
+#define HEARTBEAT_NS (60 * 1000000000ull) /* a seal at least this often */
 
 struct recorder {
 	struct paths paths;
@@ -44,6 +46,7 @@ struct recorder {
 	struct clients *clients;
 	uint64_t asked; /* size that the publisher was asked for */
 	uint64_t asked_at; /* CLOCK_MONOTONIC ns */
+	uint64_t sealed, sealed_at; /* the log's size, and when it was seen to have grown to it */
 	int stop;
 	struct wire_msg msg;
 };
@@ -202,10 +205,13 @@ static int confine(struct recorder *r, struct error *e)
 	return role_confine(&spec, e);
 }
 
-static int start_publisher(struct recorder *r, struct error *e)
+/* Threads, which are made behind the walls. */
+static int start_threads(struct recorder *r, struct error *e)
 {
 	if (!r->log)
 		return 0;
+	if (sealer_begin_thread(tlog_sealer(r->log), e) < 0)
+		return -1;
 	r->publisher = publisher_start(r->logdir, tlog_signer(r->log), &r->config, r->damage, e);
 	if (!r->publisher) {
 		if (e->code != EBADMSG)
@@ -240,6 +246,25 @@ static int publish_if_due(struct recorder *r)
 		return (int)((r->asked_at + PUBLISH_NS - now) / 1000000u) + 1;
 	ask_for_checkpoint(r, now);
 	return -1;
+}
+
+/* A log that does not grow is sealed all the same, so that nobody can cut off a silence. Returns how many
+ * ms until then. */
+static int seal_if_due(struct recorder *r)
+{
+	uint64_t now = io_now_mono();
+
+	if (!r->log || writer_stopped(r->writer))
+		return -1;
+	if (tlog_size(r->log) == r->sealed && now >= r->sealed_at + HEARTBEAT_NS)
+		writer_seal(r->writer);
+	if (tlog_size(r->log) != r->sealed) {
+		r->sealed = tlog_size(r->log);
+		r->sealed_at = now;
+	}
+	return now < r->sealed_at + HEARTBEAT_NS
+		       ? (int)((r->sealed_at + HEARTBEAT_NS - now) / 1000000u) + 1
+		       : TICK_MS;
 }
 
 /* ---- messages ---- */
@@ -352,7 +377,7 @@ enum { SUPERVISOR, SIGNALS, DAMAGE, PEER, FIXED };
 static void turn(struct recorder *r, int busy)
 {
 	struct pollfd fds[FIXED + CLIENTS_MAX];
-	int wait = publish_if_due(r);
+	int beat = seal_if_due(r), wait = publish_if_due(r);
 	nfds_t n = FIXED;
 	short peer = writer_has_answers(r->writer) ? POLLOUT : POLLIN;
 
@@ -361,6 +386,8 @@ static void turn(struct recorder *r, int busy)
 	fds[DAMAGE] = (struct pollfd){.fd = r->damage, .events = POLLIN};
 	fds[PEER] = (struct pollfd){.fd = r->peer, .events = peer};
 	n += clients_poll(r->clients, fds + FIXED);
+	if (wait < 0 || (beat >= 0 && beat < wait))
+		wait = beat;
 	if (n > FIXED && (wait < 0 || wait > TICK_MS))
 		wait = TICK_MS;
 	if (poll(fds, n, busy ? 0 : wait) < 0 && errno != EINTR) {
@@ -420,7 +447,7 @@ int recorder_main(int argc, char **argv)
 		goto fail;
 	umask(027); /* the group may read the log; the key's file is 0600 */
 	if (open_signals(r, &e) < 0 || open_log(r, &e) < 0 || confine(r, &e) < 0 ||
-		start_publisher(r, &e) < 0 || role_hello(&e) < 0)
+		start_threads(r, &e) < 0 || role_hello(&e) < 0)
 		goto fail;
 	loop(r);
 	finish(r);

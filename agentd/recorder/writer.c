@@ -12,8 +12,9 @@
 #define ANSWERS_MAX 4096u
 #define RECORDS_MAX 4096u /* in one message; the smallest takes 17 bytes of its 68 KiB */
 /* When no next segment can be had, the end of this one is for what denies, kills and ends. */
-#define RESERVE  (1u << 20)
-#define RETRY_NS 1000000000ull
+#define RESERVE    (1u << 20)
+#define RETRY_NS   1000000000ull
+#define CLOCK_STEP 1000000000 /* ns; less is the business of who adjusts the clock */
 
 struct answer {
 	uint64_t id, first;
@@ -30,6 +31,8 @@ struct writer {
 	int publish; /* a committed batch wants it */
 	int publish_next; /* the batch wants it */
 	int low; /* no next segment: said on stderr */
+	/* how far the clocks are apart, ns; moves when the wall clock is set, or the machine sleeps */
+	int64_t wall, asleep;
 	uint64_t retry_at; /* CLOCK_MONOTONIC ns: not before that is one tried for again */
 	struct error no_segment; /* why there is none */
 	size_t committed,
@@ -51,6 +54,8 @@ struct writer *writer_new(struct tlog *log, const char *boot, const struct error
 		return NULL;
 	}
 	w->log = log;
+	w->wall = (int64_t)(io_now_real() - io_now_boot());
+	w->asleep = (int64_t)(io_now_boot() - io_now_mono());
 	snprintf(w->boot, sizeof w->boot, "%s", boot);
 	if (!log)
 		w->dead = *why;
@@ -82,6 +87,14 @@ void writer_stop(struct writer *w, const struct error *e)
 int writer_stopped(const struct writer *w)
 {
 	return *w->dead.text != 0;
+}
+
+/* The log's integers end there: some 104 days in ns. */
+static json_int_t clamp_int(int64_t ns)
+{
+	const int64_t most = ((int64_t)1 << 53) - 1;
+
+	return ns > most ? most : ns < -most ? -most : ns;
 }
 
 static struct record_stamp now(const struct writer *w)
@@ -149,14 +162,14 @@ static int make_room(struct writer *w, size_t need, int essential, struct error 
 {
 	uint64_t want = need + (essential ? 0 : RESERVE);
 
-	if (wal_room(tlog_wal(w->log)) >= want)
+	if (tlog_room(w->log) >= want)
 		return 0;
 	writer_commit(w); /* a full batch, or the end of the segment */
 	if (writer_stopped(w)) {
 		*e = w->dead;
 		return -1;
 	}
-	if (wal_room(tlog_wal(w->log)) >= want)
+	if (tlog_room(w->log) >= want)
 		return 0;
 	if (next_segment(w, e) == 0)
 		return 0;
@@ -164,7 +177,7 @@ static int make_room(struct writer *w, size_t need, int essential, struct error 
 		*e = w->dead;
 		return -1;
 	}
-	if (essential && wal_room(tlog_wal(w->log)) >= need)
+	if (essential && tlog_room(w->log) >= need)
 		return 0;
 	return error_prefix(e, "the audit log has no room left");
 }
@@ -251,6 +264,33 @@ int writer_add(struct writer *w, json_t *o, struct error *e)
 	return r;
 }
 
+/* ---- the clock ---- */
+
+/* The wall clock is not to be believed alone: what was done to it is a record. */
+static void note_clock(struct writer *w)
+{
+	int64_t wall = (int64_t)(io_now_real() - io_now_boot());
+	int64_t asleep = (int64_t)(io_now_boot() - io_now_mono());
+	int64_t set = wall - w->wall, slept = asleep - w->asleep;
+	int64_t behind = (int64_t)(tlog_sealed_at(w->log) - io_now_real());
+	json_t *o;
+	struct error e;
+
+	w->wall = wall;
+	w->asleep = asleep;
+	if (set > -CLOCK_STEP && behind > CLOCK_STEP)
+		set = -behind; /* it was set while the recorder did not run */
+	if (set > -CLOCK_STEP && set < CLOCK_STEP && slept < CLOCK_STEP)
+		return;
+	o = json_pack("{s:s}", "k", "clock");
+	if (set <= -CLOCK_STEP || set >= CLOCK_STEP)
+		json_object_set_new(o, "set_ns", json_integer(clamp_int(set)));
+	if (slept >= CLOCK_STEP)
+		json_object_set_new(o, "slept_ns", json_integer(clamp_int(slept)));
+	if (writer_add(w, o, &e) == 0 && (set <= -CLOCK_STEP || set >= CLOCK_STEP))
+		tlog_clock_was_set(w->log);
+}
+
 /* ---- messages ---- */
 
 static void queue(struct writer *w, const struct wire_msg *m, uint64_t first, const struct error *e)
@@ -297,6 +337,8 @@ int writer_append(struct writer *w, const struct wire_msg *m)
 	memcpy(&flags, m->payload, sizeof flags);
 	if (flags & ~APPEND_PUBLISH)
 		return -1;
+	if (!writer_stopped(w))
+		note_clock(w);
 	if (!writer_stopped(w)) {
 		r = encode_all(w, m, &essential, &e);
 		if (r == -2)
@@ -320,6 +362,19 @@ static void refuse_uncommitted(struct writer *w)
 			a->why = strdup(w->dead.text);
 		a->refused = 1;
 	}
+}
+
+void writer_seal(struct writer *w)
+{
+	struct error e;
+
+	if (!w->log || writer_stopped(w) || tlog_staged(w->log))
+		return;
+	rotate_if_due(w);
+	if (!writer_stopped(w))
+		note_clock(w);
+	if (!writer_stopped(w) && tlog_room(w->log) && tlog_seal(w->log, &e) < 0)
+		writer_stop(w, &e);
 }
 
 void writer_commit(struct writer *w)

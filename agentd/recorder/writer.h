@@ -31,6 +31,10 @@ int writer_add(struct writer *w, json_t *o, struct error *e);
 /* Makes everything that was added durable and queues the answers. */
 void writer_commit(struct writer *w);
 
+/* Seals what is there although nothing came: a sign of life. Not on a full disk, whose end is for more
+ * important records. */
+void writer_seal(struct writer *w);
+
 /* Sends queued answers; stops without error when the socket is full. 0, or -1: the peer is gone. */
 int writer_answer(struct writer *w, int peer);
 int writer_has_answers(const struct writer *w);

@@ -79,7 +79,7 @@ static void verify_is(enum verify_result want)
 	struct verify_report *r = calloc(1, sizeof *r);
 	int fd = dir_open(rig.dir, NULL);
 
-	verify_dir(fd, NULL, r);
+	verify_dir(fd, NULL, NULL, r);
 	if (r->result != want)
 		ck_abort_msg(
 			"verdict %d: %s: %s", r->result, r->finding[0].kind, r->finding[0].text);
@@ -90,13 +90,13 @@ static void verify_is(enum verify_result want)
 START_TEST(a_record_is_acknowledged_with_its_index)
 {
 	ck_assert_int_eq(rig_start(&rig), 0);
-	/* 0 is genesis, 1 is boot */
-	ck_assert_int_eq(rig_append(&rig, 0, request), 2);
-	ck_assert_int_eq(rig_append(&rig, 0, request), 3);
+	/* 0 is genesis, 2 is boot; each commit ends in a seal */
+	ck_assert_int_eq(rig_append(&rig, 0, request), 4);
+	ck_assert_int_eq(rig_append(&rig, 0, request), 6);
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
 	ck_assert_int_eq(rig_start(&rig), 0);
-	/* 4 is stop, 5 is boot */
-	ck_assert_int_eq(rig_append(&rig, 0, request), 6);
+	/* 8 is stop, 10 is boot */
+	ck_assert_int_eq(rig_append(&rig, 0, request), 12);
 	ck_assert_int_eq(rig_stop(&rig, 0), 0); /* the supervisor is gone */
 }
 END_TEST
@@ -115,7 +115,7 @@ START_TEST(what_is_no_record_is_refused_and_nothing_else)
 	refusal("{\"k\":\"made-up\"}");
 	snprintf(big, 70000, "{\"k\":\"result\",\"x\":\"%0*d\"}", 65500, 0);
 	ck_assert_ptr_nonnull(strstr(refusal(big), "65535"));
-	ck_assert_int_eq(rig_append(&rig, 0, "{\"k\":\"result\"}"), 2);
+	ck_assert_int_eq(rig_append(&rig, 0, "{\"k\":\"result\"}"), 4);
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
 	verify_is(VERIFY_OK);
 	free(big);
@@ -152,7 +152,7 @@ START_TEST(several_records_are_taken_together_or_not_at_all)
 	ck_assert_int_eq(send_many(good, 3), 0);
 	ck_assert_int_eq(rig_answer(&rig), MSG_APPENDED);
 	memcpy(&a, rig.m.payload, sizeof a);
-	ck_assert_uint_eq(a.first, 2);
+	ck_assert_uint_eq(a.first, 4);
 	ck_assert_uint_eq(a.count, 3);
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
 	verify_is(VERIFY_OK);
@@ -177,7 +177,7 @@ START_TEST(a_malformed_message_drops_the_broker_but_not_the_recorder)
 	close(chan[1]);
 	close(rig.peer);
 	rig.peer = chan[0];
-	ck_assert_int_eq(rig_append(&rig, 0, request), 2);
+	ck_assert_int_eq(rig_append(&rig, 0, request), 4);
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
 }
 END_TEST
@@ -185,14 +185,14 @@ END_TEST
 START_TEST(a_checkpoint_follows_within_a_second_or_at_once_when_asked)
 {
 	ck_assert_int_eq(rig_start(&rig), 0);
-	ck_assert(wait_for_checkpoint(2, 1000));
-	ck_assert_int_eq(rig_append(&rig, APPEND_PUBLISH, "{\"k\":\"kill\"}"), 2);
-	ck_assert(wait_for_checkpoint(3, 300));
-	ck_assert_int_eq(rig_append(&rig, 0, "{\"k\":\"kill\"}"), 3);
-	ck_assert(wait_for_checkpoint(4, 1500));
+	ck_assert(wait_for_checkpoint(4, 1000));
+	ck_assert_int_eq(rig_append(&rig, APPEND_PUBLISH, "{\"k\":\"kill\"}"), 4);
+	ck_assert(wait_for_checkpoint(6, 300));
+	ck_assert_int_eq(rig_append(&rig, 0, "{\"k\":\"kill\"}"), 6);
+	ck_assert(wait_for_checkpoint(8, 1500));
 	verify_is(VERIFY_OK); /* beside the living recorder */
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
-	ck_assert_uint_eq(checkpoint_size(), 5); /* stop is signed too */
+	ck_assert_uint_eq(checkpoint_size(), 10); /* stop is signed too */
 }
 END_TEST
 
@@ -230,7 +230,7 @@ START_TEST(a_second_recorder_does_not_start)
 	ck_assert_int_eq(rig_start(&rig), 0);
 	other = rig;
 	ck_assert_int_eq(rig_start(&other), 1);
-	ck_assert_int_eq(rig_append(&rig, 0, request), 2);
+	ck_assert_int_eq(rig_append(&rig, 0, request), 4);
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
 }
 END_TEST
@@ -240,7 +240,7 @@ START_TEST(when_the_log_is_deleted_under_it_everything_is_refused)
 	pid_t pid;
 
 	ck_assert_int_eq(rig_start(&rig), 0);
-	ck_assert_int_eq(rig_append(&rig, 0, request), 2);
+	ck_assert_int_eq(rig_append(&rig, 0, request), 4);
 	pid = fork();
 	if (pid == 0) {
 		execlp("rm", "rm", "-rf", rig.dir, NULL);
@@ -295,8 +295,8 @@ START_TEST(an_admin_reads_everything_a_user_what_is_theirs)
 	f = audit(0, 1, "{\"from\":0}\n");
 	while (next(f) && strncmp(line, "{\"end\"", 6) != 0)
 		n++;
-	ck_assert_int_eq(n, 32);
-	ck_assert_str_eq(line, "{\"end\":32}\n");
+	ck_assert_int_eq(n, 64); /* with a seal each */
+	ck_assert_str_eq(line, "{\"end\":64}\n");
 	ck_assert(!next(f));
 	fclose(f);
 	f = audit(1001, 0, "{\"from\":0}\n");
@@ -305,8 +305,13 @@ START_TEST(an_admin_reads_everything_a_user_what_is_theirs)
 	ck_assert_int_eq(n, 10);
 	fclose(f);
 	f = audit(1001, 0, "{\"last\":2}\n");
-	ck_assert(next(f) && strstr(line, "\"i\":27,"));
-	ck_assert(next(f) && strstr(line, "\"i\":30,"));
+	ck_assert(next(f) && strstr(line, "\"i\":54,"));
+	ck_assert(next(f) && strstr(line, "\"i\":60,"));
+	ck_assert(next(f) && strncmp(line, "{\"end\"", 6) == 0);
+	fclose(f);
+	f = audit(0, 1, "{\"last\":1}\n"); /* a record, and what follows */
+	ck_assert(next(f) && strstr(line, "\"i\":62,"));
+	ck_assert(next(f) && strstr(line, "\"k\":\"seal\""));
 	ck_assert(next(f) && strncmp(line, "{\"end\"", 6) == 0);
 	fclose(f);
 	f = audit(0, 1, "{\"from\":5,\"count\":1}\n");
@@ -331,8 +336,9 @@ START_TEST(following_shows_records_as_they_come)
 		char want[20];
 
 		append_for(i);
-		snprintf(want, sizeof want, "\"i\":%u,", i + 2);
+		snprintf(want, sizeof want, "\"i\":%u,", 2 * i + 4);
 		ck_assert(next(f) && strstr(line, want));
+		ck_assert(next(f) && strstr(line, "\"k\":\"seal\""));
 	}
 	fclose(f);
 	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);

@@ -28,7 +28,7 @@ static void verify_with(const struct note_vkey *key)
 {
 	int fd = dir_open(dir, NULL);
 
-	verify_dir(fd, key, &report);
+	verify_dir(fd, key, NULL, &report);
 	close(fd);
 }
 
@@ -114,7 +114,7 @@ START_TEST(n00_the_untouched_log_is_intact)
 	ck_assert_uint_eq(report.signed_prefix, 600);
 	ck_assert_uint_eq(report.seals, 11);
 	ck_assert_uint_eq(report.cosignatures, 2);
-	ck_assert_uint_eq(report.nfindings, 1);
+	ck_assert_uint_eq(report.nfindings, 2); /* and no key of the first seal */
 }
 END_TEST
 
@@ -364,8 +364,7 @@ START_TEST(n23_a_genesis_record_names_the_key)
 		vkey);
 	entries.e[0] = span_of(genesis);
 	write_log(dir, &entries, signer, WRITE_ALL);
-	verify_with(NULL);
-	ck_assert_int_eq(report.result, VERIFY_OK);
+	expect(VERIFY_WARNINGS, "SEALS");
 	n = note_vkey_format(note_signer_vkey(evil), vkey);
 	spew(dir, "log.vkey", vkey, n);
 	write_log(dir, &entries, evil, WRITE_CHECKPOINT);
