@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "policy/suggest/calltext.h"
 #include "policy/suggest/ideas.h"
 #include "policy/suggest/token.h"
 
@@ -24,77 +25,22 @@ struct field {
 	size_t n;
 };
 
-static int is_one_of(const char *s, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(s, list[i]) == 0)
-			return 1;
-	}
-	return 0;
-}
-
-int suggest_path_argument(const char *pointer)
-{
-	static const char *const paths[] = {"/file_path", "/filePath", "/path", "/notebook_path",
-		"/absolute_path", "/dir_path", "/directory", "/cwd", "/workdir"};
-
-	return is_one_of(pointer, paths, ARRAY_LEN(paths));
-}
-
-/* What a tool writes, looks for, or says about itself; not what it acts on. */
-int suggest_content_argument(const char *tool, const char *pointer)
-{
-	static const char *const any[] = {
-		"/description", "/timeout", "/run_in_background", "/explanation"};
-	static const char *const files[] = {"/old_string", "/new_string", "/content",
-		"/replace_all", "/expected_replacements", "/offset", "/limit", "/new_source",
-		"/cell_id", "/cell_type", "/edit_mode", "/oldString", "/newString", "/replaceAll",
-		"/instruction"};
-	static const char *const search[] = {"/pattern", "/output_mode", "/-n", "/-i", "/-A", "/-B",
-		"/-C", "/head_limit", "/multiline", "/glob", "/type", "/include"};
-	static const char *const file_tools[] = {"Edit", "Write", "MultiEdit", "NotebookEdit",
-		"Read", "NotebookRead", "write_file", "read_file", "replace", "edit", "write",
-		"read", "create_file", "edit_file"};
-	static const char *const search_tools[] = {
-		"Grep", "Glob", "grep", "glob", "list", "LS", "search_file_content", "grep_search"};
-
-	if (is_one_of(pointer, any, ARRAY_LEN(any)))
-		return 1;
-	if (is_one_of(tool, file_tools, ARRAY_LEN(file_tools)))
-		return is_one_of(pointer, files, ARRAY_LEN(files)) ||
-		       strncmp(pointer, "/edits/", 7) == 0;
-	if (is_one_of(tool, search_tools, ARRAY_LEN(search_tools)))
-		return is_one_of(pointer, search, ARRAY_LEN(search));
-	return strcmp(pointer, "/prompt") == 0 &&
-	       (strcmp(tool, "WebFetch") == 0 || strcmp(tool, "web_fetch") == 0);
-}
-
 static int is_shell(const char *pointer)
 {
 	return strcmp(pointer, "/command") == 0 || strcmp(pointer, "/cmd") == 0 ||
 	       strcmp(pointer, "/script") == 0;
 }
 
-/* The name that a path has in rules, NULL when it has none that is sure. */
-static const struct action_name *sure_name(const struct action_value *v)
-{
-	for (size_t i = 0; i < v->names; i++) {
-		if (v->name[i].way != 0)
-			return NULL;
-	}
-	return v->names && !v->path_unknown && v->name[0].literal == 0 ? &v->name[0] : NULL;
-}
-
 /* -1: an argument that no rule can be written about. */
 static int field_of(const struct item *i, const struct action_value *v, struct field *out)
 {
-	const struct action_name *name = sure_name(v);
+	const struct action_name *name = call_path(v);
 	int tool = i->kind == &kind_tool;
 
 	*out = (struct field){.pointer = v->pointer, .text = v->text, .n = v->len};
 	if (v->type == ACTION_EMPTY_OBJECT || v->type == ACTION_EMPTY_ARRAY)
 		return -1;
-	if (tool && (suggest_path_argument(v->pointer) || path_root(v->text, v->len))) {
+	if (tool && (call_names_path(v->pointer) || path_root(v->text, v->len))) {
 		if (!name)
 			return -1;
 		out->sort = FIELD_PATH;

@@ -253,6 +253,31 @@ int judge_covers(const struct judge *j, size_t i, const struct action *a)
 	return a->words && dfa_run(x->words, a->word[0].p, a->word[0].n) != 0;
 }
 
+/* A refused call of a tool may lack arguments that could not be written down: what a rule says about those
+ * counts as met. */
+static int covers_refused(const struct judge *j, size_t i, const struct action *a)
+{
+	struct condition kept[CONDITIONS_MAX];
+	const struct rule *r = &j->of[i].rule;
+	struct rule loose;
+
+	if (j->kind != &kind_tool)
+		return judge_covers(j, i, a);
+	loose = *r;
+	loose.match.condition = kept;
+	loose.match.conditions = 0;
+	for (size_t k = 0; k < r->match.conditions; k++) {
+		const struct condition *c = &r->match.condition[k];
+		size_t v = 0;
+
+		while (v < a->values && strcmp(a->value[v].pointer, c->pointer) != 0)
+			v++;
+		if (v < a->values)
+			kept[loose.match.conditions++] = *c;
+	}
+	return rule_matches(&loose, a);
+}
+
 /* Does it meet anything that must stay out? 1, 0, or -1: that cannot be told. */
 static int meets_forbidden(struct judge *j, size_t i, const struct action *const *refused, size_t n)
 {
@@ -264,7 +289,7 @@ static int meets_forbidden(struct judge *j, size_t i, const struct action *const
 	met = marked(both, 1);
 	dfa_free(both);
 	for (size_t k = 0; !met && k < n; k++)
-		met = judge_covers(j, i, refused[k]);
+		met = covers_refused(j, i, refused[k]);
 	return met;
 }
 

@@ -74,9 +74,9 @@ enum found { FOUND = 0, FULL = 1, NO_MEMORY = -1 };
 
 static enum found session_of(struct suggest_log *l, const char *id, uint32_t *out)
 {
-	size_t at, n = strnlen(id, OBSERVE_TEXT_MAX);
+	size_t at, n = strnlen(id, SUGGEST_TEXT_MAX);
 
-	if (n == OBSERVE_TEXT_MAX)
+	if (n == SUGGEST_TEXT_MAX)
 		return FULL;
 	if (index_grow(&l->by_id, session_hash, l))
 		return NO_MEMORY;
@@ -134,9 +134,9 @@ static uint64_t action_hash(void *ctx, uint32_t i)
 
 static enum found action_of(struct suggest_log *l, const char *text, uint32_t *out)
 {
-	size_t at, n = strnlen(text, OBSERVE_TEXT_MAX);
+	size_t at, n = strnlen(text, SUGGEST_TEXT_MAX);
 
-	if (n == OBSERVE_TEXT_MAX)
+	if (n == SUGGEST_TEXT_MAX)
 		return FULL;
 	if (index_grow(&l->by_text, action_hash, l))
 		return NO_MEMORY;

@@ -7,7 +7,6 @@
 #define OBSERVE_ACTIONS_MAX  100000u
 #define OBSERVE_SESSIONS_MAX 20000u
 #define OBSERVE_MEETS_MAX    400000u
-#define OBSERVE_TEXT_MAX     4096u /* bytes of one action */
 #define OBSERVE_BYTES_MAX    (64u << 20) /* of all of them */
 
 struct observed_session {

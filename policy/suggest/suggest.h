@@ -33,6 +33,8 @@ struct suggest_event {
 	int prompted; /* a person was asked for this one (and not before, for the session) */
 };
 
+#define SUGGEST_TEXT_MAX 4096u /* bytes of an action, or of a session's id, that are kept */
+
 struct suggest_log;
 
 #define SUGGEST_STORM_DENIALS 30u /* in … */
@@ -57,11 +59,10 @@ void suggest_log_totals(const struct suggest_log *l, struct suggest_totals *out)
 int suggest_log_dropped(
 	const struct suggest_log *l, size_t i, const char **session, const char **why);
 
-/* For who makes actions out of calls: 1 for an argument that says what a tool writes or looks for, or
- * what the agent says about it (`/old_string` of Edit): it is left out of the action, since no rule is
- * about it. And 1 for one that names a path. */
-int suggest_content_argument(const char *tool, const char *pointer);
-int suggest_path_argument(const char *pointer);
+/* For who makes events out of calls of tools: the action as text, without what a tool writes or looks
+ * for, and what the agent says about it (no rule is about that). whole 0: also without what cannot be
+ * written. The caller frees it; NULL: it cannot be written, or out of memory. */
+char *suggest_call_text(const struct action *call, int whole);
 
 /* ---- suggestions ---- */
 
