@@ -272,8 +272,7 @@ static size_t longest_of(const struct group *g, size_t k)
 }
 
 struct sets { /* for put_set */
-	const struct ideas *o;
-	int only_often, endings;
+	int endings;
 	size_t varying; /* fields that differ: at most one may */
 };
 
@@ -285,7 +284,7 @@ static struct name tail_of(const struct field *x)
 }
 
 /* fields_of points into actions, so names may. */
-static void tails(const struct sets *s, const struct group *g, size_t k, struct names *out)
+static void tails(const struct group *g, size_t k, struct names *out)
 {
 	struct call_fields c;
 
@@ -293,8 +292,7 @@ static void tails(const struct sets *s, const struct group *g, size_t k, struct 
 	for (size_t i = 0; i < g->items; i++) {
 		struct name t;
 
-		if ((s->only_often && !idea_qualifies(s->o, g->item[i])) ||
-			fields_of(g->item[i], &c))
+		if (fields_of(g->item[i], &c))
 			continue;
 		t = tail_of(&c.v[k]);
 		names_add(out, t.p, t.n);
@@ -328,7 +326,7 @@ static int put_set(FILE *f, const struct group *g, size_t k, const struct field 
 		token_literal(f, x->text, x->n);
 		return 0;
 	}
-	tails(s, g, k, &names);
+	tails(g, k, &names);
 	s->varying += names.different > 1;
 	if (s->varying > 1)
 		return -1;
@@ -370,7 +368,7 @@ static size_t other_paths(const struct call_fields *c, char *except[SUGGEST_EXCE
 	return n;
 }
 
-/* A rule about all of a group (or those seen often enough), each field written by put. */
+/* A rule about all of a group, each field written by put. */
 static void add_rule(struct ideas *o, const struct group *g, put_field *put, struct sets s)
 {
 	struct call_fields first;
@@ -380,13 +378,14 @@ static void add_rule(struct ideas *o, const struct group *g, put_field *put, str
 		return;
 	text = rule_text(g, &first, put, &s);
 	if (text)
-		idea_add(o, g, s.only_often, text, except, other_paths(&first, except));
+		idea_add(o, g, text, except, other_paths(&first, except));
 }
 
-static void tool_make(struct ideas *o, const struct group *g)
+static void tool_make(struct ideas *o, const struct group *g, const struct group *often)
 {
-	add_rule(o, g, put_set, (struct sets){.o = o, .only_often = 1});
-	add_rule(o, g, put_set, (struct sets){.o = o, .endings = 1});
+	if (often->items)
+		add_rule(o, often, put_set, (struct sets){0});
+	add_rule(o, g, put_set, (struct sets){.endings = 1});
 }
 
 /* ---- shapes ---- */
@@ -429,15 +428,15 @@ static void put_command(FILE *f, const struct group *g, size_t k, const struct f
 
 static int put_shape(FILE *f, const struct group *g, size_t k, const struct field *x, void *ctx)
 {
-	const struct sets *s = ctx;
 	struct names names;
 
+	(void)ctx;
 	if (x->sort == FIELD_SHAPE) {
 		token_shape(f, x->token, longest_of(g, k));
 	} else if (x->sort == FIELD_SHELL) {
 		put_command(f, g, k, x);
 	} else if (x->sort == FIELD_URL && host_end(x) < x->n) {
-		tails(s, g, k, &names);
+		tails(g, k, &names);
 		if (names.different < IDEA_DIR_SEEN || g->sessions < IDEA_MANY)
 			return -1;
 		token_literal(f, x->text, host_end(x));
@@ -448,9 +447,10 @@ static int put_shape(FILE *f, const struct group *g, size_t k, const struct fiel
 	return 0;
 }
 
-static void shape_make(struct ideas *o, const struct group *g)
+static void shape_make(struct ideas *o, const struct group *g, const struct group *often)
 {
-	add_rule(o, g, put_shape, (struct sets){.o = o});
+	(void)often;
+	add_rule(o, g, put_shape, (struct sets){0});
 }
 
 const struct grouping grouping_tool = {&kind_tool, tool_key, tool_make};

@@ -107,11 +107,6 @@ int path_put(FILE *f, const char *s, size_t n)
 
 /* ---- ideas ---- */
 
-int idea_qualifies(const struct ideas *o, const struct item *i)
-{
-	return i->count >= o->options->least && i->sessions >= SUGGEST_SESSIONS;
-}
-
 static int by_address(const void *a, const void *b)
 {
 	const struct item *const *x = a, *const *y = b;
@@ -160,8 +155,8 @@ static struct idea *idea_new(struct ideas *o)
 	return &o->v[o->n];
 }
 
-static void keep(struct ideas *o, const struct group *g, int only_often, char *text,
-	char *const *except, size_t excepts)
+static void keep(
+	struct ideas *o, const struct group *g, char *text, char *const *except, size_t excepts)
 {
 	struct idea *x = idea_new(o);
 
@@ -175,19 +170,14 @@ static void keep(struct ideas *o, const struct group *g, int only_often, char *t
 	}
 	x->kind = g->item[0]->kind;
 	x->group = o->groups;
-	for (size_t i = 0; i < g->items; i++) {
-		if (!only_often || idea_qualifies(o, g->item[i]))
-			x->member[x->members++] = g->item[i];
-	}
+	x->members = g->items;
+	memcpy(x->member, g->item, g->items * sizeof(struct item *));
 	qsort(x->member, x->members, sizeof(struct item *), by_address);
-	if (x->members)
-		o->n++;
-	else
-		idea_free(x);
+	o->n++;
 }
 
-void idea_add(struct ideas *o, const struct group *g, int only_often, char *text,
-	char *const *except, size_t excepts)
+void idea_add(
+	struct ideas *o, const struct group *g, char *text, char *const *except, size_t excepts)
 {
 	int ok = text != NULL;
 
@@ -196,7 +186,7 @@ void idea_add(struct ideas *o, const struct group *g, int only_often, char *text
 	if (!ok)
 		o->no_memory = 1;
 	else if (text_ok(text))
-		keep(o, g, only_often, text, except, excepts);
+		keep(o, g, text, except, excepts);
 	free(text);
 	for (size_t i = 0; i < excepts; i++)
 		free(except[i]);
@@ -289,11 +279,38 @@ static unsigned sessions_of(const struct ideas *o, const struct group *g)
 	return n;
 }
 
+static int by_frequency(const void *a, const void *b)
+{
+	const struct item *const *x = a, *const *y = b;
+
+	if ((*x)->prompts != (*y)->prompts)
+		return (*x)->prompts > (*y)->prompts ? -1 : 1;
+	if ((*x)->count != (*y)->count)
+		return (*x)->count > (*y)->count ? -1 : 1;
+	return strcmp((*x)->text, (*y)->text);
+}
+
+/* The most frequent of those that alone were seen often enough. room: as large as the group. */
+static struct group often_of(const struct ideas *o, const struct group *g, const struct item **room)
+{
+	struct group often = {.item = room};
+
+	for (size_t i = 0; i < g->items; i++) {
+		if (g->item[i]->count >= o->options->least &&
+			g->item[i]->sessions >= SUGGEST_SESSIONS)
+			room[often.items++] = g->item[i];
+	}
+	qsort(room, often.items, sizeof(struct item *), by_frequency);
+	if (often.items > IDEA_SET_MAX)
+		often.items = IDEA_SET_MAX;
+	return often;
+}
+
 static void make_group(
 	struct ideas *o, const struct grouping *how, const struct keyed *k, const struct range *r)
 {
 	size_t n = r->end - r->from;
-	struct group g = {.item = reallocarray(NULL, n, sizeof(struct item *)),
+	struct group g = {.item = reallocarray(NULL, 2 * n, sizeof(struct item *)),
 		.items = n,
 		.count = r->count,
 		.prompts = r->prompts};
@@ -306,7 +323,9 @@ static void make_group(
 		g.item[i] = k[r->from + i].item;
 	g.sessions = sessions_of(o, &g);
 	if (g.sessions >= SUGGEST_SESSIONS) {
-		how->make(o, &g);
+		const struct group often = often_of(o, &g, g.item + n);
+
+		how->make(o, &g, &often);
 		o->groups++;
 	}
 	free(g.item);

@@ -7,7 +7,7 @@
 #include "policy/suggest/observe.h"
 
 #define IDEA_TEXT_MAX 1000u
-#define IDEA_SET_MAX  16u /* literals side by side */
+#define IDEA_SET_MAX  16u /* literals side by side; of more, the most frequent */
 #define IDEA_DIR_SEEN 8u /* different names before a pattern stands for a directory's others */
 #define IDEA_HOSTS    5u /* the same for a domain's hosts */
 #define IDEA_MANY     3u /* … seen in so many sessions */
@@ -50,19 +50,19 @@ struct group {
 	unsigned sessions, count, prompts; /* together */
 };
 
-/* 1 when one action alone was seen often enough. */
-int idea_qualifies(const struct ideas *o, const struct item *i);
-/* Adds an idea for all of the group's items (only_often: those that qualify) whose text was written to
- * a stream. The text is taken over. Too long, not plain, or with a secret: it is left out. */
-void idea_add(struct ideas *o, const struct group *g, int only_often, char *text,
-	char *const *except, size_t excepts);
+/* Adds an idea for all of the group's items. The texts are taken over. Too long, not plain, or with a
+ * secret: it is left out. */
+void idea_add(
+	struct ideas *o, const struct group *g, char *text, char *const *except, size_t excepts);
 
 /* One way to group and to generalise. key writes what members of a group have in common, 0; or -1: the
  * item does not take part. */
 struct grouping {
 	const struct kind *kind;
 	int (*key)(const struct ideas *o, const struct item *i, FILE *f);
-	void (*make)(struct ideas *o, const struct group *g);
+	/* often: those of the group that were each seen often enough to stand for themselves, at most
+	 * IDEA_SET_MAX; may be empty. */
+	void (*make)(struct ideas *o, const struct group *all, const struct group *often);
 };
 
 extern const struct grouping grouping_exec, grouping_file, grouping_host, grouping_http;

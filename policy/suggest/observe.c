@@ -72,7 +72,14 @@ static uint64_t session_hash(void *ctx, uint32_t i)
 
 enum found { FOUND = 0, FULL = 1, NO_MEMORY = -1 };
 
-static enum found session_of(struct suggest_log *l, const char *id, uint32_t *out)
+/* What of a table may be taken: the last fifth is for refusals, so that no flood of other events pushes
+ * them out. */
+static size_t room(size_t max, int refused)
+{
+	return refused ? max : max / 5 * 4;
+}
+
+static enum found session_of(struct suggest_log *l, const char *id, int refused, uint32_t *out)
 {
 	size_t at, n = strnlen(id, SUGGEST_TEXT_MAX);
 
@@ -86,7 +93,7 @@ static enum found session_of(struct suggest_log *l, const char *id, uint32_t *ou
 		if (strcmp(l->session[*out].id, id) == 0)
 			return FOUND;
 	}
-	if (l->sessions == OBSERVE_SESSIONS_MAX)
+	if (l->sessions >= room(OBSERVE_SESSIONS_MAX, refused))
 		return FULL;
 	if (array_grow((void **)&l->session, l->sessions, &l->sessions_cap, sizeof *l->session))
 		return NO_MEMORY;
@@ -132,7 +139,7 @@ static uint64_t action_hash(void *ctx, uint32_t i)
 	return hash_of(l->action[i].text, strlen(l->action[i].text));
 }
 
-static enum found action_of(struct suggest_log *l, const char *text, uint32_t *out)
+static enum found action_of(struct suggest_log *l, const char *text, int refused, uint32_t *out)
 {
 	size_t at, n = strnlen(text, SUGGEST_TEXT_MAX);
 
@@ -146,7 +153,8 @@ static enum found action_of(struct suggest_log *l, const char *text, uint32_t *o
 		if (strcmp(l->action[*out].text, text) == 0)
 			return FOUND;
 	}
-	if (l->actions == OBSERVE_ACTIONS_MAX || l->bytes + n > OBSERVE_BYTES_MAX)
+	if (l->actions >= room(OBSERVE_ACTIONS_MAX, refused) ||
+		l->bytes + n > room(OBSERVE_BYTES_MAX, refused))
 		return FULL;
 	if (array_grow((void **)&l->action, l->actions, &l->actions_cap, sizeof *l->action))
 		return NO_MEMORY;
@@ -177,7 +185,8 @@ static uint64_t meet_hash(void *ctx, uint32_t i)
 	return pair_hash(l->meet[i].action, l->meet[i].session);
 }
 
-static enum found meet_of(struct suggest_log *l, uint32_t action, uint32_t session, uint32_t *out)
+static enum found meet_of(
+	struct suggest_log *l, uint32_t action, uint32_t session, int refused, uint32_t *out)
 {
 	size_t at;
 
@@ -189,7 +198,7 @@ static enum found meet_of(struct suggest_log *l, uint32_t action, uint32_t sessi
 		if (l->meet[*out].action == action && l->meet[*out].session == session)
 			return FOUND;
 	}
-	if (l->meets == OBSERVE_MEETS_MAX)
+	if (l->meets >= room(OBSERVE_MEETS_MAX, refused))
 		return FULL;
 	if (array_grow((void **)&l->meet, l->meets, &l->meets_cap, sizeof *l->meet))
 		return NO_MEMORY;
@@ -220,19 +229,20 @@ static void count(struct suggest_log *l, uint32_t meet, const struct suggest_eve
 
 int suggest_log_add(struct suggest_log *l, const struct suggest_event *ev, struct error *e)
 {
+	int refused = ev->outcome == SUGGEST_REFUSED;
 	uint32_t session, action, meet;
-	enum found f = session_of(l, ev->session, &session);
+	enum found f = session_of(l, ev->session, refused, &session);
 
 	l->totals.events++;
 	if (f == FOUND && (ev->outcome == SUGGEST_DENIED || ev->outcome == SUGGEST_REFUSED))
 		denied_at(l, session, ev->when);
 	if (f == FOUND)
-		f = action_of(l, ev->action, &action);
+		f = action_of(l, ev->action, refused, &action);
 	if (f == FOUND)
-		f = meet_of(l, action, session, &meet);
+		f = meet_of(l, action, session, refused, &meet);
 	if (f == NO_MEMORY)
 		return error_set(e, 0, "out of memory");
-	if (f == FULL && ev->outcome == SUGGEST_REFUSED)
+	if (f == FULL && refused)
 		return error_set(e, 0,
 			"more than can be looked through, and some of it was refused by people: "
 			"nothing is suggested. Name a shorter time with --since");
@@ -246,7 +256,7 @@ int suggest_log_add(struct suggest_log *l, const struct suggest_event *ev, struc
 int suggest_log_drop(struct suggest_log *l, const char *session, const char *why, struct error *e)
 {
 	uint32_t s;
-	enum found f = session_of(l, session, &s);
+	enum found f = session_of(l, session, 1, &s);
 
 	if (f == NO_MEMORY)
 		return error_set(e, 0, "out of memory");

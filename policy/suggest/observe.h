@@ -4,9 +4,9 @@
 
 #include "policy/suggest/suggest.h"
 
-#define OBSERVE_ACTIONS_MAX  100000u
+#define OBSERVE_ACTIONS_MAX  30000u
 #define OBSERVE_SESSIONS_MAX 20000u
-#define OBSERVE_MEETS_MAX    400000u
+#define OBSERVE_MEETS_MAX    300000u
 #define OBSERVE_BYTES_MAX    (64u << 20) /* of all of them */
 
 struct observed_session {

@@ -19,15 +19,14 @@ static int shown(const struct item *i, char out[SHOWN_MAX])
 /* Adds the last part (from the last `separator` on) of what shown gives. */
 typedef struct name part_of(const char *text);
 
-static void collect(const struct ideas *o, const struct group *g, int only_often, part_of *part,
-	char (*text)[SHOWN_MAX], struct names *out)
+static void collect(
+	const struct group *g, part_of *part, char (*text)[SHOWN_MAX], struct names *out)
 {
 	*out = (struct names){0};
 	for (size_t i = 0; i < g->items && out->n < NAMES_MAX; i++) {
 		struct name p;
 
-		if ((only_often && !idea_qualifies(o, g->item[i])) ||
-			shown(g->item[i], text[out->n]))
+		if (shown(g->item[i], text[out->n]))
 			continue;
 		p = part(text[out->n]);
 		names_add(out, p.p, p.n);
@@ -89,7 +88,7 @@ static void file_start(FILE *f, const char *text)
 	path_put(f, text + 2, (size_t)(base.p - text) - 2);
 }
 
-static void file_make(struct ideas *o, const struct group *g)
+static void file_make(struct ideas *o, const struct group *g, const struct group *often)
 {
 	static char text[NAMES_MAX][SHOWN_MAX];
 	struct names names;
@@ -102,17 +101,17 @@ static void file_make(struct ideas *o, const struct group *g)
 	base = file_base(first);
 	file_start(w.f, first);
 	if (token_component(w.f, base.p, base.n)) {
-		idea_add(o, g, 0, writer_close(&w), NULL, 0);
+		idea_add(o, g, writer_close(&w), NULL, 0);
 		return;
 	}
 	free(writer_close(&w));
-	collect(o, g, 1, file_base, text, &names);
-	if (names.n && names.different <= IDEA_SET_MAX && !writer_open(&w)) {
+	collect(often, file_base, text, &names);
+	if (names.n && !writer_open(&w)) {
 		file_start(w.f, first);
 		names_put(w.f, &names);
-		idea_add(o, g, 1, writer_close(&w), NULL, 0);
+		idea_add(o, often, writer_close(&w), NULL, 0);
 	}
-	collect(o, g, 0, file_base, text, &names);
+	collect(g, file_base, text, &names);
 	if (writer_open(&w))
 		return;
 	file_start(w.f, first);
@@ -120,7 +119,7 @@ static void file_make(struct ideas *o, const struct group *g)
 		names_put(w.f, &names);
 	else if (names.n < IDEA_DIR_SEEN || g->sessions < IDEA_MANY || names_endings(w.f, &names))
 		fputs("\1", w.f); /* no rule: it is left out */
-	idea_add(o, g, 0, writer_close(&w), NULL, 0);
+	idea_add(o, g, writer_close(&w), NULL, 0);
 }
 
 const struct grouping grouping_file = {&kind_file, file_key, file_make};
@@ -175,7 +174,7 @@ static void address_put(FILE *f, const char *text)
 			end);
 }
 
-static void host_make(struct ideas *o, const struct group *g)
+static void host_make(struct ideas *o, const struct group *g, const struct group *often)
 {
 	static char text[NAMES_MAX][SHOWN_MAX];
 	char first[SHOWN_MAX];
@@ -191,21 +190,21 @@ static void host_make(struct ideas *o, const struct group *g)
 			address_put(w.f, first);
 		else
 			fputs(first, w.f);
-		idea_add(o, g, 1, writer_close(&w), NULL, 0);
+		idea_add(o, g, writer_close(&w), NULL, 0);
 		return;
 	}
-	collect(o, g, 1, host_label, text, &names);
+	collect(often, host_label, text, &names);
 	names_put(w.f, &names);
 	fputs(first + label, w.f);
-	if (names.n && names.different <= IDEA_SET_MAX)
-		idea_add(o, g, 1, writer_close(&w), NULL, 0);
+	if (names.n)
+		idea_add(o, often, writer_close(&w), NULL, 0);
 	else
 		free(writer_close(&w));
-	collect(o, g, 0, host_label, text, &names);
+	collect(g, host_label, text, &names);
 	if (names.n < IDEA_HOSTS || g->sessions < IDEA_MANY || writer_open(&w))
 		return;
 	fprintf(w.f, "*%s", first + label);
-	idea_add(o, g, 0, writer_close(&w), NULL, 0);
+	idea_add(o, g, writer_close(&w), NULL, 0);
 }
 
 const struct grouping grouping_host = {&kind_net, host_key, host_make};
@@ -297,10 +296,10 @@ static void request_shape(struct ideas *o, const struct group *g, const char *fi
 		return;
 	request_start(w.f, first);
 	token_shape(w.f, token_of(last.p, last.n), longest);
-	idea_add(o, g, 0, writer_close(&w), NULL, 0);
+	idea_add(o, g, writer_close(&w), NULL, 0);
 }
 
-static void request_make(struct ideas *o, const struct group *g)
+static void request_make(struct ideas *o, const struct group *g, const struct group *often)
 {
 	static char text[NAMES_MAX][SHOWN_MAX];
 	char first[SHOWN_MAX];
@@ -312,13 +311,13 @@ static void request_make(struct ideas *o, const struct group *g)
 	if (shown(g->item[0], first))
 		return;
 	type = token_of(last_segment(first).p, last_segment(first).n);
-	collect(o, g, 1, last_segment, text, &names);
-	if (names.n && names.different <= IDEA_SET_MAX && !writer_open(&w)) {
+	collect(often, last_segment, text, &names);
+	if (names.n && !writer_open(&w)) {
 		request_start(w.f, first);
 		names_put(w.f, &names);
-		idea_add(o, g, 1, writer_close(&w), NULL, 0);
+		idea_add(o, often, writer_close(&w), NULL, 0);
 	}
-	collect(o, g, 0, last_segment, text, &names);
+	collect(g, last_segment, text, &names);
 	for (size_t i = 0; i < names.n; i++)
 		longest = names.v[i].n > longest ? names.v[i].n : longest;
 	if (type == TOKEN_NUMBER || type == TOKEN_HEX || type == TOKEN_UUID)
@@ -326,7 +325,7 @@ static void request_make(struct ideas *o, const struct group *g)
 	else if (names.n >= IDEA_DIR_SEEN && g->sessions >= IDEA_MANY && !writer_open(&w)) {
 		request_start(w.f, first);
 		fputs("*", w.f);
-		idea_add(o, g, 0, writer_close(&w), NULL, 0);
+		idea_add(o, g, writer_close(&w), NULL, 0);
 	}
 }
 

@@ -149,7 +149,7 @@ struct table {
 	int same_length;
 };
 
-static int read_table(const struct ideas *o, const struct group *g, int only_often, struct table *t)
+static int read_table(const struct group *g, struct table *t)
 {
 	struct start s;
 	int found = 0;
@@ -158,7 +158,7 @@ static int read_table(const struct ideas *o, const struct group *g, int only_oft
 	for (size_t i = 0; i < ARGS_MAX; i++)
 		t->column[i] = (struct column){0};
 	for (size_t i = 0; i < g->items; i++) {
-		if ((only_often && !idea_qualifies(o, g->item[i])) || split(g->item[i]->action, &s))
+		if (split(g->item[i]->action, &s))
 			continue;
 		if (!found++)
 			t->first = s;
@@ -337,7 +337,7 @@ static void add_columns(struct ideas *o, const struct group *g, struct table *t,
 	char *except[SUGGEST_EXCEPTS_MAX], *text = columns_text(t, step, SIZE_MAX);
 
 	if (text)
-		idea_add(o, g, step == STEP_SET, text, except, exceptions(t, step, except));
+		idea_add(o, g, text, except, exceptions(t, step, except));
 }
 
 /* Any number of paths in the workspace: neither flags nor anything that lies outside. */
@@ -365,10 +365,10 @@ static void add_rest(struct ideas *o, const struct group *g, struct table *t)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(what); i++)
 		except[i] = anywhere(t, what[i]);
-	idea_add(o, g, 0, writer_close(&w), except, ARRAY_LEN(what));
+	idea_add(o, g, writer_close(&w), except, ARRAY_LEN(what));
 }
 
-static void exec_make(struct ideas *o, const struct group *g)
+static void exec_make(struct ideas *o, const struct group *g, const struct group *often)
 {
 	struct table *t = calloc(1, sizeof *t);
 
@@ -376,9 +376,9 @@ static void exec_make(struct ideas *o, const struct group *g)
 		o->no_memory = 1;
 		return;
 	}
-	if (read_table(o, g, 1, t) == 0 && t->same_length)
-		add_columns(o, g, t, STEP_SET);
-	if (read_table(o, g, 0, t) == 0) {
+	if (read_table(often, t) == 0 && t->same_length)
+		add_columns(o, often, t, STEP_SET);
+	if (read_table(g, t) == 0) {
 		if (t->same_length) {
 			add_columns(o, g, t, STEP_SHAPE);
 			add_columns(o, g, t, STEP_CLASS);
