@@ -359,8 +359,11 @@ static int run(struct work *w)
 		error_set(&e, ENOMEM, "cannot hold the log");
 		return fail(&e);
 	}
-	if (suggest_read_log(w->log, &w->o.source, &w->report.read, &e))
+	if (suggest_read_log(w->log, &w->o.source, &w->report.read, &e)) {
+		if (w->o.source.jsonl || w->o.source.log)
+			e.code = 0; /* agentd has no part in it */
 		return fail(&e);
+	}
 	code = suggest_rules(w);
 	if (code)
 		return code;
