@@ -203,6 +203,26 @@ struct patch {
 	struct edit_result result;
 };
 
+/* Rule j of layer i, as it is. 0, or -1: it does not fit. */
+static int copy_rule(struct patch *x, const struct policy *p, size_t i, size_t j)
+{
+	struct policy_layer l;
+	struct policy_rule r;
+	size_t at = x->rules;
+
+	if (at >= EDIT_RULES_MAX || policy_layer_get(p, i, &l) || policy_rule_get(p, i, j, &r) ||
+		r.excepts > COPIED_EXCEPTS)
+		return -1;
+	snprintf(x->comment[at], COMMENT_MAX, "as in %s, whose allow rules give way to this list",
+		l.file);
+	for (size_t k = 0; k < r.excepts; k++)
+		x->except[at][k] = policy_rule_except(p, i, j, k);
+	x->rule[at] = (struct edit_rule){
+		r.section, "tool", r.text, x->except[at], r.excepts, x->comment[at]};
+	x->rules++;
+	return 0;
+}
+
 /* The built-in layer's allow rules give way to a file that has its own: they come along, so that nothing
  * that was allowed is asked. 0, or -1: they do not fit. */
 static int copy_builtin(struct patch *x, const struct policy *p, const char *section)
@@ -213,20 +233,9 @@ static int copy_builtin(struct patch *x, const struct policy *p, const char *sec
 	for (size_t i = 0; policy_layer_get(p, i, &l) == 0; i++) {
 		for (size_t j = 0; l.origin == POLICY_BUILTIN && policy_rule_get(p, i, j, &r) == 0;
 			j++) {
-			struct edit_rule *out = &x->rule[x->rules];
-			const char **except = x->except[x->rules];
-
-			if (r.effect != VERDICT_ALLOW || r.idle || strcmp(r.section, section) != 0)
-				continue;
-			if (x->rules == EDIT_RULES_MAX || r.excepts > COPIED_EXCEPTS)
+			if (r.effect == VERDICT_ALLOW && !r.idle &&
+				strcmp(r.section, section) == 0 && copy_rule(x, p, i, j))
 				return -1;
-			snprintf(x->comment[x->rules], COMMENT_MAX,
-				"as in %s, whose allow rules give way to this list", l.file);
-			for (size_t k = 0; k < r.excepts; k++)
-				except[k] = policy_rule_except(p, i, j, k);
-			*out = (struct edit_rule){
-				section, "tool", r.text, except, r.excepts, x->comment[x->rules]};
-			x->rules++;
 		}
 	}
 	return 0;
