@@ -342,11 +342,10 @@ static void answer_checkpoint(struct witness *w, const struct request *q, const 
 
 	if (found == 1)
 		answer(out, 404, "this log is not known here\n");
-	else if (found < 0)
-		answer(out, 500, "%.300s\n", e.text);
-	else if (note_verify(note, (const struct note_vkey *const *)&k.vkey, 1, &by, &e) < 0)
+	else if (found == 0 &&
+		 note_verify(note, (const struct note_vkey *const *)&k.vkey, 1, &by, &e) < 0)
 		answer(out, 403, "the log has not signed this\n");
-	else if (judge(&k, q, c, out) == 0 && sign(w, &k, note, now, out, &e) < 0)
+	else if (found < 0 || (judge(&k, q, c, out) == 0 && sign(w, &k, note, now, out, &e) < 0))
 		answer(out, 500, "%.300s\n", e.text);
 	forget(&k);
 }

@@ -247,11 +247,9 @@ static int other_size(
 
 static int ask_witness(struct cosign *x, const struct quorum_witness *w, struct error *e)
 {
-	cleanup_free char *request = malloc(REQUEST_MAX), *answer = malloc(ANSWER_MAX);
+	static char request[REQUEST_MAX], answer[ANSWER_MAX];
 	uint64_t old = 0;
 
-	if (!request || !answer)
-		return error_set(e, ENOMEM, "cannot hold a request");
 	for (int i = 0; i < TRIES; i++) {
 		size_t n = make_request(x, old, request);
 		char *body = NULL;
@@ -261,10 +259,10 @@ static int ask_witness(struct cosign *x, const struct quorum_witness *w, struct 
 			return error_set(e, 0, "the log's tiles are not complete");
 		if (status < 0)
 			return -1;
-		if (status == 200)
+		if (status == 200 && body)
 			return keep_line(x, w->vkey, body, e);
-		if (status != 409)
-			return error_set(e, 0, "refused with %d: %.200s", status, body);
+		if (status != 409 || !body)
+			return error_set(e, 0, "refused with %d: %.200s", status, body ? body : "");
 		if (other_size(x, body, w->name, &old, e) < 0)
 			return -1;
 	}

@@ -52,7 +52,7 @@ static int open_log(struct log *l, const char *path, const char *file, struct er
 
 static int parse_index(const char *text, uint64_t *out)
 {
-	return checkpoint_parse_size(text, strlen(text), out);
+	return text ? checkpoint_parse_size(text, strlen(text), out) : -1;
 }
 
 struct place { /* the arguments of prove and consistency */
@@ -146,7 +146,7 @@ static int old_size(const char *what, uint64_t *size, struct error *e)
 {
 	size_t n = 0;
 	cleanup_free char *text = NULL;
-	struct checkpoint c;
+	struct checkpoint c = {0};
 	struct note *t;
 	int r;
 

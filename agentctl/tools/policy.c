@@ -410,7 +410,8 @@ static int run_verb(const char *verb, const struct options *o)
 	if (strcmp(verb, "builtin") == 0)
 		return verb_builtin();
 	return tool_usage("policy",
-		"there is no `policy %.40s`: check, test, lint, show, explain, diff, trust, "
+		"there is no `policy %.40s`: check, test, lint, show, explain, diff, suggest, "
+		"trust, "
 		"untrust, "
 		"trusted, "
 		"builtin",
@@ -438,6 +439,13 @@ static int help(void)
 	      "                                        what a change means, exactly, with "
 	      "examples;\n"
 	      "                                        files, directories or git revisions\n"
+	      "       agentctl policy suggest [--since 30d] [--session ID]… [--kind KIND] [--min "
+	      "N]\n"
+	      "                            [--policy FILE] [--log DIR | --jsonl FILE] [--json]\n"
+	      "                                        a patch with the rules that would have "
+	      "saved most\n"
+	      "                                        prompts, and what it would allow; never "
+	      "applied\n"
 	      "       agentctl policy trust [FILE]     use the workspace's .agentd/policy.yaml\n"
 	      "       agentctl policy untrust [FILE]   no longer\n"
 	      "       agentctl policy trusted          what you trust\n"
@@ -452,7 +460,8 @@ static int help(void)
 	      "  agentctl policy explain 'tool Bash {/command: \"git push\"}'\n"
 	      "  agentctl policy explain 'shell git status && rm -rf x'\n"
 	      "  agentctl policy show --effective --agent claude-code\n"
-	      "  agentctl policy diff origin/main HEAD\n",
+	      "  agentctl policy diff origin/main HEAD\n"
+	      "  agentctl policy suggest --since 14d > suggested.patch\n",
 		stdout);
 	return TOOL_OK;
 }
@@ -471,6 +480,8 @@ int tool_policy(int argc, char **argv)
 		return policy_diff_verb(argc - 2, argv + 2);
 	if (strcmp(verb, "lint") == 0)
 		return policy_lint_verb(argc - 2, argv + 2);
+	if (strcmp(verb, "suggest") == 0)
+		return policy_suggest_verb(argc - 2, argv + 2);
 	code = take_options(argc - 2, argv + 2, &o);
 	return code ? code : run_verb(verb, &o);
 }

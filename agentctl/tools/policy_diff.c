@@ -151,7 +151,7 @@ static int add_directory(struct policy_docs *d, const char *dir, struct error *e
 
 static int add_side(struct policy_docs *d, const char *name, struct error *e)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	if (strcmp(name, "-") != 0 && stat(name, &st) < 0)
 		return add_revision(d, name, e);

@@ -160,13 +160,14 @@ int policy_docs_add_standard(struct policy_docs *d, struct error *e)
 static char *read_extension(void *ctx, const struct policy_doc *from, const char *path, size_t *len)
 {
 	const char *slash = strrchr(from->name, '/');
-	cleanup_free char *dir = strndup(from->name, slash ? (size_t)(slash + 1 - from->name) : 0);
+	char *dir = strndup(from->name, slash ? (size_t)(slash + 1 - from->name) : 0);
 	cleanup_close int fd = -1;
 	struct error ignored;
 
 	(void)ctx;
 	if (dir)
 		fd = open(*dir ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
 	return fd < 0 ? NULL : io_read_below(fd, path, POLICY_DOC_MAX, len, &ignored);
 }
 

@@ -5,6 +5,7 @@
 
 int policy_diff_verb(int argc, char **argv);
 int policy_lint_verb(int argc, char **argv);
+int policy_suggest_verb(int argc, char **argv); /* policy_suggest.c */
 
 struct policy;
 struct decision;

@@ -105,7 +105,7 @@ static int verb_add_log(int dir, const char *vkey)
 
 static int verb_stdio(int dir, const char *none)
 {
-	cleanup_free char *request = malloc(WITNESS_REQUEST_MAX + 1);
+	static char request[WITNESS_REQUEST_MAX + 1];
 	struct witness_answer a;
 	struct error e;
 	struct witness *w;
@@ -114,10 +114,10 @@ static int verb_stdio(int dir, const char *none)
 	if (none)
 		return usage();
 	alarm(CLIENT_SECONDS);
-	w = request ? witness_open(dir, &e) : NULL;
+	w = witness_open(dir, &e);
 	if (!w)
 		return fail(&e);
-	n = io_read_full(0, request, WITNESS_REQUEST_MAX + 1);
+	n = io_read_full(0, request, sizeof request);
 	witness_add_checkpoint(w, request, n < 0 ? 0 : (size_t)n, io_now_real() / 1000000000u, &a);
 	witness_close(w);
 	printf("%d\n%.*s", a.status, (int)a.n, a.body);

@@ -351,8 +351,7 @@ static const struct re *all_known(struct arena *a, const struct exec_rule *r, in
 		options = re_alt(a, options, option(a, any_flag(a)));
 		between = 0;
 	}
-	return re_cat(a, program_re(a, r, EVERY_CLASS),
-		elements_re(a, r, UPPER, options, between));
+	return re_cat(a, program_re(a, r, EVERY_CLASS), elements_re(a, r, UPPER, options, between));
 }
 
 static const struct re *known_re(struct arena *a, const struct exec_rule *r)

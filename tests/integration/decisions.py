@@ -473,3 +473,21 @@ def test_many_calls(inst):
     assert [a["result"]["decision"] for a in answers] == ["allow"] * 200
     assert len([r for r in inst.records() if r["k"] == "decision"]) == 200
     inst.ctl("audit", "verify", user="root").ok()
+
+
+def test_approvals_become_suggestions(inst):
+    """policy suggest: approvals of real sessions; for root, and by the recorder for the user"""
+    for name in ("a", "b"):
+        p = session(inst, name, policy="policy: 1\n")
+        for _ in range(2):
+            send(p, tool("make check"))
+            inst.ctl("approve", held(inst)[0]["id"]).ok()
+            answer_of(p)
+        p.stdin.close()
+        p.wait()
+    path = inst.write("new.yaml", "policy: 1\n")
+    for user in ("alice", "root"):
+        r = inst.ctl("policy", "suggest", "--policy", path, "--json", user=user).ok()
+        report = json.loads(r.out)
+        assert [x["rule"] for x in report["suggestions"]] == ["Bash {/command: 'make check'}"], r
+        assert report["suggestions"][0]["prompts_saved"] == 4, r
