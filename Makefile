@@ -34,8 +34,8 @@ MUSL_LDFLAGS := -static -no-pie -Wl,-z,relro,-z,now,-z,noexecstack
 pc = $(shell pkg-config $(1) $(2) 2>/dev/null)
 SUP_LIBS    := $(call pc,--libs,libseccomp libcap libsodium)
 ROLE_LIBS   := $(call pc,--libs,libevent jansson yaml-0.1 libsodium libseccomp)
-TOOL_LIBS   := $(call pc,--libs,jansson yaml-0.1 libsodium)
-TEST_LIBS   := $(call pc,--libs,check libevent jansson yaml-0.1 libsodium libseccomp libcap)
+TOOL_LIBS   := $(call pc,--libs,jansson yaml-0.1 libsodium libevent libpsl) -lm
+TEST_LIBS   := $(call pc,--libs,check libevent jansson yaml-0.1 libsodium libseccomp libcap libpsl) -lm
 
 src      = $(sort $(wildcard $(foreach d,$(1),$(d)/*.c)))
 obj      = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -44,7 +44,7 @@ muslobj  = $(patsubst %.c,$(B)/musl/%.o,$(1))
 COMMON   := $(call src,common)
 # What of common/ does not need more than libc, and so also goes into the musl programs.
 COMMON_MUSL := $(COMMON)
-POLICY   := $(call src,policy policy/automata policy/kinds)
+POLICY   := $(call src,policy policy/automata policy/kinds policy/shell policy/suggest)
 AUDIT    := $(call src,audit)
 SUP      := $(call src,supervisor supervisor/killer)
 INIT     := $(call src,supervisor/init)

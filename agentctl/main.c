@@ -33,6 +33,7 @@ static const struct {
 	{"deny", "refuse a held action"},
 	{"policy", "check, show, test and trust policies"},
 	{"audit", "read and verify the log of everything decided"},
+	{"witness", "sign for other machines' logs"},
 	{"doctor", "what protects this machine, what does not, and what to do about it"},
 };
 

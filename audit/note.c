@@ -11,12 +11,15 @@
 #include "audit/b64.h"
 #include "common/utf8.h"
 
+#define CHECKPOINT_TEXT_MAX 4096u /* of a text that a witness signs */
+
 #define DASH "\xe2\x80\x94 " /* U+2014 and a space start a signature line */
 
 struct note_vkey {
 	char name[NOTE_NAME_MAX + 1];
 	unsigned char pub[crypto_sign_PUBLICKEYBYTES];
 	unsigned char id[4];
+	uint8_t type;
 };
 
 struct note_signer { /* in sodium_malloc memory: locked, guarded, wiped when freed */
@@ -73,7 +76,8 @@ static int name_starts(const char *name, const char *prefix)
 	return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
-struct note_vkey *note_vkey_new(const char *name, const unsigned char pub[32], struct error *e)
+static struct note_vkey *new_key(
+	const char *name, uint8_t type, const unsigned char pub[32], struct error *e)
 {
 	struct note_vkey *k;
 
@@ -88,8 +92,19 @@ struct note_vkey *note_vkey_new(const char *name, const unsigned char pub[32], s
 	}
 	snprintf(k->name, sizeof k->name, "%s", name);
 	memcpy(k->pub, pub, sizeof k->pub);
-	note_key_id(name, NOTE_ED25519, pub, sizeof k->pub, k->id);
+	k->type = type;
+	note_key_id(name, type, pub, sizeof k->pub, k->id);
 	return k;
+}
+
+struct note_vkey *note_vkey_new(const char *name, const unsigned char pub[32], struct error *e)
+{
+	return new_key(name, NOTE_ED25519, pub, e);
+}
+
+struct note_vkey *note_witness_new(const char *name, const unsigned char pub[32], struct error *e)
+{
+	return new_key(name, NOTE_COSIGNATURE, pub, e);
 }
 
 /* Lower-case hex only, as the format writes it. */
@@ -102,7 +117,7 @@ static int parse_hex_id(const char *p, unsigned char id[4])
 	return sodium_hex2bin(id, 4, p, 8, NULL, NULL, NULL);
 }
 
-struct note_vkey *note_vkey_parse(const char *text, size_t n, struct error *e)
+static struct note_vkey *parse_key(const char *text, size_t n, uint8_t type, struct error *e)
 {
 	unsigned char key[1 + crypto_sign_PUBLICKEYBYTES], id[4];
 	const char *plus;
@@ -120,19 +135,30 @@ struct note_vkey *note_vkey_parse(const char *text, size_t n, struct error *e)
 		return NULL;
 	}
 	if (b64_decode(key, sizeof key, plus + 10, n - name_len - 10, &got) < 0 ||
-		got != sizeof key || key[0] != NOTE_ED25519) {
-		error_set(e, 0, "the verifier key is not an Ed25519 log key");
+		got != sizeof key || key[0] != type) {
+		error_set(e, 0, "the verifier key is not %s",
+			type == NOTE_ED25519 ? "an Ed25519 log key" : "a witness's");
 		return NULL;
 	}
 	memcpy(name, text, name_len);
 	name[name_len] = 0;
-	k = note_vkey_new(name, key + 1, e);
+	k = new_key(name, type, key + 1, e);
 	if (k && memcmp(k->id, id, sizeof id) != 0) {
 		error_set(e, 0, "the verifier key's id does not belong to the key");
 		note_vkey_free(k);
 		return NULL;
 	}
 	return k;
+}
+
+struct note_vkey *note_vkey_parse(const char *text, size_t n, struct error *e)
+{
+	return parse_key(text, n, NOTE_ED25519, e);
+}
+
+struct note_vkey *note_witness_parse(const char *text, size_t n, struct error *e)
+{
+	return parse_key(text, n, NOTE_COSIGNATURE, e);
 }
 
 void note_vkey_free(struct note_vkey *k)
@@ -155,7 +181,7 @@ size_t note_vkey_format(const struct note_vkey *k, char buf[NOTE_VKEY_MAX])
 	unsigned char key[1 + sizeof k->pub];
 	char id[9], b64[64];
 
-	key[0] = NOTE_ED25519;
+	key[0] = k->type;
 	memcpy(key + 1, k->pub, sizeof k->pub);
 	sodium_bin2hex(id, sizeof id, k->id, sizeof k->id);
 	b64_encode(b64, sizeof b64, key, sizeof key);
@@ -321,26 +347,106 @@ static int sig_is_by(const struct note_sig *s, const struct note_vkey *k)
 	       memcmp(s->key_id, k->id, sizeof k->id) == 0;
 }
 
-static int sig_is_valid(const struct note *t, const struct note_sig *s, const struct note_vkey *k)
+/* What a witness signs: its time and the text. The length, or 0 when it does not fit. */
+static size_t cosigned_message(
+	char *buf, size_t cap, const char *text, size_t n, unsigned long long when)
 {
-	unsigned char blob[4 + crypto_sign_BYTES];
+	int w = snprintf(buf, cap, "cosignature/v1\ntime %llu\n%.*s", when, (int)n, text);
+
+	return w < 0 || (size_t)w >= cap ? 0 : (size_t)w;
+}
+
+static uint64_t get_be64(const unsigned char p[8])
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+/* Key id, time, signature. */
+static int cosignature_ok(struct span text, const unsigned char *blob, size_t n,
+	const struct note_vkey *k, uint64_t *when)
+{
+	char message[CHECKPOINT_TEXT_MAX + 64];
+	size_t len;
+
+	if (n != 4 + 8 + crypto_sign_BYTES)
+		return 0;
+	*when = get_be64(blob + 4);
+	len = *when <= INT64_MAX ? cosigned_message(message, sizeof message, text.p, text.n, *when)
+				 : 0;
+	return len && crypto_sign_verify_detached(
+			      blob + 12, (const unsigned char *)message, len, k->pub) == 0;
+}
+
+/* when: of a cosignature. */
+static int sig_is_valid(
+	const struct note *t, const struct note_sig *s, const struct note_vkey *k, uint64_t *when)
+{
+	unsigned char blob[4 + 8 + crypto_sign_BYTES];
 	size_t got = 0;
 
-	return b64_decode(blob, sizeof blob, s->base64.p, s->base64.n, &got) == 0 &&
-	       got == sizeof blob &&
+	*when = 0;
+	if (b64_decode(blob, sizeof blob, s->base64.p, s->base64.n, &got) < 0)
+		return 0;
+	if (k->type == NOTE_COSIGNATURE)
+		return cosignature_ok(t->text, blob, got, k, when);
+	return got == 4 + crypto_sign_BYTES &&
 	       crypto_sign_verify_detached(
 		       blob + 4, (const unsigned char *)t->text.p, t->text.n, k->pub) == 0;
+}
+
+int note_cosigned(const struct note *t, const struct note_vkey *witness, uint64_t *when)
+{
+	int any = 0;
+
+	*when = 0;
+	for (size_t i = 0; i < t->nsigs; i++) {
+		uint64_t at;
+
+		if (!sig_is_by(&t->sigs[i], witness))
+			continue;
+		if (!sig_is_valid(t, &t->sigs[i], witness, &at))
+			return -1;
+		*when = at > *when ? at : *when;
+		any = 1;
+	}
+	return any ? 0 : -1;
+}
+
+size_t note_cosign(const char *text, size_t n, const struct note_vkey *witness,
+	const unsigned char secret[64], uint64_t when, char *buf, size_t cap)
+{
+	unsigned char blob[4 + 8 + crypto_sign_BYTES];
+	char message[CHECKPOINT_TEXT_MAX + 64], b64[B64_CAP(sizeof blob)];
+	size_t len =
+		text_ok(text, n) ? cosigned_message(message, sizeof message, text, n, when) : 0;
+	int w;
+
+	if (len == 0)
+		return 0;
+	memcpy(blob, witness->id, 4);
+	for (size_t i = 0; i < 8; i++)
+		blob[4 + i] = (unsigned char)(when >> (8 * (7 - i)));
+	crypto_sign_detached(blob + 12, NULL, (const unsigned char *)message, len, secret);
+	b64_encode(b64, sizeof b64, blob, sizeof blob);
+	w = snprintf(buf, cap, DASH "%s %s\n", witness->name, b64);
+	return w < 0 || (size_t)w >= cap ? 0 : (size_t)w;
 }
 
 int note_verify(const struct note *t, const struct note_vkey *const *keys, size_t nkeys,
 	uint64_t *signed_by, struct error *e)
 {
+	uint64_t when;
+
 	*signed_by = 0;
 	for (size_t i = 0; i < t->nsigs; i++) {
 		for (size_t j = 0; j < nkeys && j < 64; j++) {
 			if (!sig_is_by(&t->sigs[i], keys[j]))
 				continue;
-			if (!sig_is_valid(t, &t->sigs[i], keys[j]))
+			if (!sig_is_valid(t, &t->sigs[i], keys[j], &when))
 				return error_set(
 					e, 0, "the signature by %s is not valid", keys[j]->name);
 			*signed_by |= (uint64_t)1 << j;

@@ -16,7 +16,9 @@
 #define NOTE_NAME_MAX 255u /* bytes in a key's name, without the NUL */
 #define NOTE_VKEY_MAX (NOTE_NAME_MAX + 64u) /* a verifier key as text, with the NUL */
 
-#define NOTE_ED25519 1 /* type byte: Ed25519 over the note's text */
+/* Type bytes of keys. */
+#define NOTE_ED25519     1 /* Ed25519 over the note's text */
+#define NOTE_COSIGNATURE 4 /* a witness's: time and Ed25519 (C2SP tlog-cosignature, version 1) */
 
 /* keyid = SHA-256(name ‖ LF ‖ type ‖ public key)[0..4] */
 void note_key_id(const char *name, uint8_t type, const unsigned char *pub, size_t pub_len,
@@ -28,9 +30,12 @@ int note_name_ok(const char *name, size_t n);
 struct note_vkey; /* a public key and its name */
 
 /* Parses name+hexid+base64(type ‖ key); a key id that does not fit the key is an error, so is a type
- * other than Ed25519. One trailing LF is accepted. NULL with *e filled; the caller frees the key. */
+ * other than Ed25519's. One trailing LF is accepted. NULL with *e filled; the caller frees the key. */
 struct note_vkey *note_vkey_parse(const char *text, size_t n, struct error *e);
 struct note_vkey *note_vkey_new(const char *name, const unsigned char pub[32], struct error *e);
+/* The same for a witness's key. */
+struct note_vkey *note_witness_parse(const char *text, size_t n, struct error *e);
+struct note_vkey *note_witness_new(const char *name, const unsigned char pub[32], struct error *e);
 void note_vkey_free(struct note_vkey *k);
 const char *note_vkey_name(const struct note_vkey *k);
 const unsigned char *note_vkey_pub(const struct note_vkey *k); /* 32 bytes */
@@ -65,6 +70,15 @@ const struct note_sig *note_sig_at(const struct note *t, size_t i);
  * note (-1), as does none at all. */
 int note_verify(const struct note *t, const struct note_vkey *const *keys, size_t nkeys,
 	uint64_t *signed_by, struct error *e);
+
+/* When a witness has signed, in seconds since 1970: of several valid signatures by its key the latest. 0, or
+ * -1: it has not, or one of them is not valid. */
+int note_cosigned(const struct note *t, const struct note_vkey *witness, uint64_t *when);
+
+/* The signature line of a witness under the text of a checkpoint, with its LF. secret: as libsodium has
+ * it. Returns the length, or 0 when it cannot be made. */
+size_t note_cosign(const char *text, size_t n, const struct note_vkey *witness,
+	const unsigned char secret[64], uint64_t when, char *buf, size_t cap);
 
 /* Makes a note: text (which ends in LF), blank line, one signature line. Returns the length, or 0 with
  * *e filled (the text is not one that a note may have, cap too small). */

@@ -59,6 +59,10 @@ struct verifier {
 	struct wal_cursor wal;
 	struct order *order;
 	struct sealwatch seals;
+	const struct verify_options *opt;
+	struct verify_known
+		cosigned; /* a checkpoint with a quorum; label NULL when there is none */
+	struct quorum_signed signed_by; /* of it */
 	uint64_t next; /* index behind the last record that was there */
 };
 
@@ -202,6 +206,106 @@ static void check_origin(struct verifier *v)
 		memcmp(p, v->cp.origin, n - 1) != 0)
 		found(v, VERIFY_TAMPERED, "ORIGIN", NO_INDEX,
 			"the file origin and the checkpoint name different logs");
+}
+
+/* ---- what others have kept ---- */
+
+/* A checkpoint of this log with enough cosignatures counts, whichever file it is in. */
+static void take_cosigned(struct verifier *v, const char *p, size_t n)
+{
+	struct quorum_signed by;
+	struct checkpoint c;
+	struct error e;
+	struct note *t;
+
+	if (!v->key || checkpoint_open(p, n, v->key, &c, &e) < 0)
+		return;
+	t = note_parse(p, n, &e);
+	if (!t)
+		return;
+	quorum_check(v->opt->quorum, t, &by);
+	if (by.bad)
+		found(v, VERIFY_TAMPERED, "COSIGNATURE", NO_INDEX,
+			"a line under the checkpoint of %llu records is not the signature of the "
+			"witness that it names",
+			(unsigned long long)c.size);
+	if (by.met && by.by && c.size >= v->cosigned.size) {
+		v->cosigned = (struct verify_known){
+			"the checkpoint that witnesses have signed", c.size, c.root};
+		v->signed_by = by;
+	}
+	note_free(t);
+}
+
+static void load_cosigned(struct verifier *v)
+{
+	static const char *const files[] = {"checkpoint", VERIFY_COSIGNED};
+
+	if (!v->opt->quorum)
+		return;
+	v->r->quorum_asked = 1;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct error e;
+		size_t n = 0;
+		cleanup_free unsigned char *p = dir_read(v->logdir, files[i], NOTE_MAX, &n, &e);
+
+		if (p)
+			take_cosigned(v, (char *)p, n);
+	}
+}
+
+static void compare_known(struct verifier *v, const struct verify_known *k, const struct tree *t)
+{
+	struct tree_hash root;
+
+	if (k->size != tree_size(t) || !k->label)
+		return;
+	tree_root(t, &root);
+	if (!tree_hash_equal(&root, &k->root)) {
+		found(v, VERIFY_TAMPERED, "FORK", NO_INDEX,
+			"the first %llu records are not those of %s: two histories were shown",
+			(unsigned long long)k->size, k->label);
+		return;
+	}
+	if (k != &v->cosigned) {
+		v->r->known_held++;
+		return;
+	}
+	v->r->witnessed_prefix = k->size;
+	v->r->witnessed_time = v->signed_by.time;
+	v->r->witnesses = (unsigned)__builtin_popcountll(v->signed_by.by);
+}
+
+/* The records so far may be those that a known checkpoint stands for. */
+static void compare_all_known(struct verifier *v, const struct tree *t)
+{
+	compare_known(v, &v->cosigned, t);
+	for (size_t i = 0; i < v->opt->nknown; i++)
+		compare_known(v, &v->opt->known[i], t);
+}
+
+static void judge_known_size(struct verifier *v, const struct verify_known *k, uint64_t size)
+{
+	if (k->label && k->size > size)
+		found(v, VERIFY_TAMPERED, "ROLLBACK", size,
+			"the log has %llu records, and %s is of %llu: an older state was put in "
+			"its "
+			"place",
+			(unsigned long long)size, k->label, (unsigned long long)k->size);
+}
+
+static void judge_known(struct verifier *v, uint64_t size)
+{
+	v->r->known = (unsigned)v->opt->nknown;
+	judge_known_size(v, &v->cosigned, size);
+	for (size_t i = 0; i < v->opt->nknown; i++)
+		judge_known_size(v, &v->opt->known[i], size);
+	if (v->r->witnessed_prefix > v->r->structure_prefix)
+		v->r->witnessed_prefix = v->r->structure_prefix;
+	if (v->opt->quorum && !v->cosigned.label)
+		found(v, VERIFY_TAMPERED, "QUORUM", NO_INDEX,
+			"no checkpoint of this log has the signatures of as many witnesses as the "
+			"trust policy asks for");
 }
 
 static void load_base(struct verifier *v)
@@ -607,6 +711,7 @@ static void add_leaf(struct verifier *v, const struct tree_hash *h)
 		tree_append(v->stored_tree, h);
 	}
 	check_base(v);
+	compare_all_known(v, v->tree);
 }
 
 static void take_entry(struct verifier *v, struct span entry, uint64_t index)
@@ -749,6 +854,7 @@ static void take_tail(struct verifier *v)
 		check_record(v, leaf, next, all);
 		tree_leaf_hash(leaf.p, leaf.n, &h);
 		tree_append(all, &h);
+		compare_all_known(v, all);
 	}
 	tree_free(all);
 	if (v->r->tail && !being_written(v))
@@ -938,8 +1044,7 @@ static void release(struct verifier *v)
 	free(v);
 }
 
-void verify_dir(
-	int logdir, const struct note_vkey *key, const char *seal_vkey, struct verify_report *out)
+void verify_dir(int logdir, const struct verify_options *options, struct verify_report *out)
 {
 	struct verifier *v = calloc(1, sizeof *v);
 
@@ -949,8 +1054,9 @@ void verify_dir(
 		return;
 	v->logdir = logdir;
 	v->r = out;
-	v->key = key;
-	out->key_pinned = key != NULL;
+	v->opt = options;
+	v->key = options->key;
+	out->key_pinned = v->key != NULL;
 	if (prepare(v) < 0) {
 		release(v);
 		return;
@@ -960,10 +1066,12 @@ void verify_dir(
 	(void)load_key(v);
 	load_base(v);
 	load_checkpoint(v);
+	load_cosigned(v);
 	if (out->has_checkpoint)
 		check_origin(v);
 	check_rollback(v);
-	sealwatch_begin(&v->seals, v->key ? note_vkey_name(v->key) : v->cp.origin, seal_vkey);
+	sealwatch_begin(
+		&v->seals, v->key ? note_vkey_name(v->key) : v->cp.origin, options->seal_vkey);
 	begin_wal(v);
 	for (uint64_t i = 0; i * TILE_WIDTH < v->cp.size; i++) {
 		if (take_block(v, i) < 0)
@@ -972,6 +1080,7 @@ void verify_dir(
 	if (tree_size(v->tree) == v->cp.size)
 		take_tail(v);
 	judge(v);
+	judge_known(v, v->cp.size + v->r->tail);
 	judge_seals(v);
 	judge_order(v);
 	release(v);

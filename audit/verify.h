@@ -8,6 +8,7 @@
 
 #include "audit/note.h"
 #include "audit/order.h"
+#include "audit/quorum.h"
 #include "audit/tree.h"
 #include "common/error.h"
 
@@ -49,7 +50,12 @@ struct verify_report {
 	int seals_checked; /* the key of the first seal was known */
 	uint64_t sealed_ns; /* time of the last good seal, ns since 1970; 0: none */
 	uint64_t clocks; /* times that the clock was set */
-	uint64_t cosignatures; /* there, but not checked by this version */
+	uint64_t cosignatures; /* under the checkpoint; checked when there is a quorum */
+	int quorum_asked;
+	uint64_t witnessed_prefix; /* records [0, x) that a quorum of witnesses has signed for */
+	uint64_t witnessed_time; /* when, in seconds since 1970 */
+	unsigned witnesses; /* that have signed for it */
+	unsigned known, known_held; /* earlier checkpoints that were given; that the log extends */
 	uint64_t boots, recoveries, quarantined_bytes;
 	struct order_result order;
 	char first_time[40], last_time[40]; /* as the records say */
@@ -58,10 +64,27 @@ struct verify_report {
 	struct verify_finding finding[VERIFY_FINDINGS];
 };
 
-/* key: the log's pinned public key, or NULL to take DIR/log.vkey (which an attacker could have replaced
- * with everything else). seal_vkey: the pinned key of its first seal as text, or NULL to take the one in
- * the genesis record. Always fills the report; the result is in it. */
-void verify_dir(
-	int logdir, const struct note_vkey *key, const char *seal_vkey, struct verify_report *out);
+struct verify_known { /* a checkpoint that somebody has kept */
+	const char *label; /* for messages */
+	uint64_t size;
+	struct tree_hash root;
+};
+
+struct verify_options { /* all zero: nothing is pinned, nobody else is believed */
+	const struct note_vkey
+		*key; /* the log's public key; NULL: DIR/log.vkey, which an attacker could have
+					replaced with everything else */
+	const char *seal_vkey; /* the key of the first seal as text; NULL: the genesis record's */
+	const struct quorum
+		*quorum; /* who must have signed the checkpoint, or DIR/cosigned; NULL: nobody */
+	const struct verify_known *known;
+	size_t nknown;
+};
+
+/* Always fills the report; the result is in it. */
+void verify_dir(int logdir, const struct verify_options *options, struct verify_report *out);
+
+/* The file in a log's directory that holds the newest checkpoint with cosignatures. */
+#define VERIFY_COSIGNED "cosigned"
 
 #endif

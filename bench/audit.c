@@ -79,7 +79,7 @@ static double verify_rate(const char *dir, int *result)
 	uint64_t start = io_now_mono();
 	double rate;
 
-	verify_dir(fd, NULL, NULL, v);
+	verify_dir(fd, &(struct verify_options){0}, v);
 	rate = (double)v->entries / seconds_since(start);
 	*result = (int)v->result;
 	close(fd);

@@ -30,6 +30,7 @@ struct root {
 };
 
 struct mapper {
+	int only_words; /* names become words, which have no use for an index */
 	struct arena *arena;
 	struct root root[3]; /* ws, home, tmp: the order breaks ties */
 	const char *cwd; /* canonical absolute path, "" for "/" */
@@ -62,9 +63,7 @@ static int is_magic(const char *p, size_t at, size_t n)
 	return 0;
 }
 
-/* Appends the components of p[0..n) to out (which holds a canonical path, "" for the root). Sets
- * *unknown when the way leads through a magic link. */
-static size_t append_components(char *out, size_t at, const char *p, size_t n, int *unknown)
+size_t append_components(char *out, size_t at, const char *p, size_t n, int *unknown)
 {
 	size_t i = 0;
 
@@ -124,7 +123,11 @@ static int name_add(struct mapper *m, struct action_value *v, struct action_name
 	len += n;
 	if (n == 0)
 		s[len++] = '/';
-	names[v->names++] = (struct action_name){s, len, text_index(s, len), way, literal};
+	names[v->names] =
+		(struct action_name){.text = s, .len = len, .way = way, .literal = literal};
+	if (!m->only_words)
+		names[v->names].index = text_index(s, len);
+	v->names++;
 	return 0;
 }
 
@@ -408,33 +411,6 @@ void hash_number(crypto_hash_sha256_state *h, uint64_t n)
 	crypto_hash_sha256_update(h, b, sizeof b);
 }
 
-static void hash_bytes(crypto_hash_sha256_state *h, const char *p, size_t n)
-{
-	hash_number(h, n);
-	crypto_hash_sha256_update(h, (const unsigned char *)p, n);
-}
-
-static void action_hash(struct action *a)
-{
-	crypto_hash_sha256_state h;
-	size_t i;
-
-	crypto_hash_sha256_init(&h);
-	hash_bytes(&h, "agentd action 1", 15);
-	hash_number(&h, a->kind);
-	hash_bytes(&h, a->tool, a->tool_len);
-	hash_bytes(&h, a->cwd, strlen(a->cwd));
-	hash_number(&h, a->values);
-	for (i = 0; i < a->values; i++) {
-		const struct action_value *v = &a->value[i];
-
-		hash_bytes(&h, v->pointer, v->pointer_len);
-		hash_number(&h, v->type);
-		hash_bytes(&h, v->text, v->len);
-	}
-	crypto_hash_sha256_final(&h, a->digest);
-}
-
 static int check_size(const struct action_arg *args, size_t n, struct error *e)
 {
 	size_t i, total = 0;
@@ -502,7 +478,6 @@ static int box_fill(struct action_box *box, const struct action_places *places, 
 		return error_set(e, 0, "out of memory");
 	if (values_fill(box, &m, args, n, e))
 		return -1;
-	action_hash(&box->a);
 	return 0;
 }
 
@@ -540,18 +515,6 @@ static struct action_box *box_new(enum action_kind kind, struct error *e)
 	return box;
 }
 
-/* Only the first word is hashed: aliases follow from it and from where the session's roots are. */
-static void words_hash(struct action *a)
-{
-	crypto_hash_sha256_state h;
-
-	crypto_hash_sha256_init(&h);
-	hash_bytes(&h, "agentd action 1", 15);
-	hash_number(&h, a->kind);
-	hash_bytes(&h, (const char *)a->word[0].p, a->word[0].n);
-	crypto_hash_sha256_final(&h, a->digest);
-}
-
 /* The first word, and the alias that follows from it. */
 static int box_words(struct action_box *box, const struct word *w)
 {
@@ -570,7 +533,6 @@ static int box_words(struct action_box *box, const struct word *w)
 		return -1;
 	box->a.words = 1 + (size_t)aliases;
 	box->a.word = copy;
-	words_hash(&box->a);
 	return 0;
 }
 
@@ -588,7 +550,7 @@ struct action *action_of_word(enum action_kind kind, const struct word *w)
 static int file_words(struct action_box *box, const struct action_places *places, char op,
 	const char *path, size_t n, struct error *e)
 {
-	struct mapper m = {.arena = &box->arena};
+	struct mapper m = {.arena = &box->arena, .only_words = 1};
 	struct action_name names[NAMES_MAX];
 	struct action_value v = {.type = ACTION_STRING};
 	struct word *w = arena_array(&box->arena, NAMES_MAX, sizeof *w);
@@ -633,7 +595,6 @@ int action_from_file(struct action **out, const struct action_places *places, ch
 		action_free(&box->a);
 		return -1;
 	}
-	words_hash(&box->a);
 	*out = &box->a;
 	return 0;
 }
@@ -789,7 +750,10 @@ static int arguments_word(
 	if (!scratch || word_begin(m->arena, b, bytes + 1))
 		return -1;
 	for (size_t i = 1; i < x->argc; i++) {
-		word_byte(b, (unsigned char)argument_class(m, x->argv[i], scratch));
+		int unknown = x->unknown && x->unknown[i];
+
+		word_byte(b, unknown ? EXEC_UNKNOWN
+				     : (unsigned char)argument_class(m, x->argv[i], scratch));
 		word_field(b, x->argv[i].p, x->argv[i].n);
 	}
 	return 0;
@@ -814,7 +778,7 @@ static int exec_word(struct arena *a, const struct program_name *name, int pins_
 static int exec_words(struct action_box *box, const struct action_places *places,
 	const struct action_exec *x, struct error *e)
 {
-	struct mapper m = {.arena = &box->arena};
+	struct mapper m = {.arena = &box->arena, .only_words = 1};
 	struct program_name names[2 * NAMES_MAX + 1];
 	struct word_builder arguments;
 	size_t n, bytes;
@@ -835,19 +799,23 @@ static int exec_words(struct action_box *box, const struct action_places *places
 	return 0;
 }
 
-/* Unlike a file's, the aliases of a program do not follow from its first word, and a program may
- * listen to the whole of argv[0]: an answer must not be used for another file or name. */
-static void exec_hash(struct action *a, const struct action_exec *x)
+/* What an answer is bound to beyond the first word: a program may listen to the whole of argv[0], and
+ * its file does not follow from its name. */
+static int exec_bind(struct action_box *box, const struct action_exec *x)
 {
-	crypto_hash_sha256_state h;
+	const struct span *bound[] = {&x->file, &x->argv[0]};
+	struct word *w = arena_array(&box->arena, ARRAY_LEN(bound), sizeof *w);
 
-	crypto_hash_sha256_init(&h);
-	hash_bytes(&h, "agentd action 1", 15);
-	hash_number(&h, a->kind);
-	hash_bytes(&h, (const char *)a->word[0].p, a->word[0].n);
-	hash_bytes(&h, x->file.p, x->file.n);
-	hash_bytes(&h, x->argv[0].p, x->argv[0].n);
-	crypto_hash_sha256_final(&h, a->digest);
+	for (size_t i = 0; w && i < ARRAY_LEN(bound); i++) {
+		const char *copy = arena_copy(&box->arena, bound[i]->p, bound[i]->n);
+
+		if (!copy)
+			return -1;
+		w[i] = (struct word){(const unsigned char *)copy, bound[i]->n};
+	}
+	box->a.bound = w;
+	box->a.bounds = ARRAY_LEN(bound);
+	return w ? 0 : -1;
 }
 
 int action_from_exec(struct action **out, const struct action_places *places,
@@ -863,7 +831,10 @@ int action_from_exec(struct action **out, const struct action_places *places,
 		action_free(&box->a);
 		return -1;
 	}
-	exec_hash(&box->a, exec);
+	if (exec_bind(box, exec)) {
+		action_free(&box->a);
+		return error_set(e, 0, "out of memory");
+	}
 	*out = &box->a;
 	return 0;
 }
@@ -895,7 +866,6 @@ int action_from_net(struct action **out, const char *host, size_t n, uint16_t po
 	*w = (struct word){b.p, b.n};
 	box->a.words = 1;
 	box->a.word = w;
-	words_hash(&box->a);
 	*out = &box->a;
 	return 0;
 }
@@ -936,7 +906,6 @@ static int mcp_fill(struct action_box *box, const char *server, size_t server_le
 		return error_set(e, 0, "out of memory");
 	if (values_fill(box, NULL, args, n, e))
 		return -1;
-	action_hash(&box->a);
 	return 0;
 }
 
@@ -967,9 +936,44 @@ void action_free(struct action *a)
 	free(box);
 }
 
+/* ---- digests ---- */
+
+static void hash_bytes(crypto_hash_sha256_state *h, const void *p, size_t n)
+{
+	hash_number(h, n);
+	crypto_hash_sha256_update(h, p, n);
+}
+
+static void hash_call(crypto_hash_sha256_state *h, const struct action *a)
+{
+	hash_bytes(h, a->tool, a->tool_len);
+	hash_bytes(h, a->cwd, strlen(a->cwd));
+	hash_number(h, a->values);
+	for (size_t i = 0; i < a->values; i++) {
+		const struct action_value *v = &a->value[i];
+
+		hash_bytes(h, v->pointer, v->pointer_len);
+		hash_number(h, v->type);
+		hash_bytes(h, v->text, v->len);
+	}
+}
+
 void action_digest(const struct action *a, char out[65])
 {
-	sodium_bin2hex(out, 65, a->digest, sizeof a->digest);
+	unsigned char digest[crypto_hash_sha256_BYTES];
+	crypto_hash_sha256_state h;
+
+	crypto_hash_sha256_init(&h);
+	hash_bytes(&h, "agentd action 1", 15);
+	hash_number(&h, a->kind);
+	if (a->words) /* aliases follow from the first word and from where the session's roots are */
+		hash_bytes(&h, a->word[0].p, a->word[0].n);
+	else
+		hash_call(&h, a);
+	for (size_t i = 0; i < a->bounds; i++)
+		hash_bytes(&h, a->bound[i].p, a->bound[i].n);
+	crypto_hash_sha256_final(&h, digest);
+	sodium_bin2hex(out, 65, digest, sizeof digest);
 }
 
 static int put(char *out, size_t cap, const char *prefix, const char *rest, size_t n)

@@ -112,7 +112,8 @@ struct action {
 	const struct action_value *value;
 	size_t words; /* kinds but ACTION_TOOL and ACTION_MCP: the first is what it is, the others aliases */
 	const struct word *word;
-	unsigned char digest[32];
+	size_t bounds; /* ACTION_EXEC: what its digest covers beyond the first word */
+	const struct word *bound;
 };
 
 /* Makes the action of a tool call. 0 and a new *out (the caller frees it with action_free), or -1
@@ -139,6 +140,9 @@ struct action_exec {
 	/* 1: every file that an allow rule of the policy pins (policy_rule_pin) is as a human last saw
 	 * it, and stays so until the program is started. Anything else, also "not looked at": 0. */
 	int pins_hold;
+	/* Not 0 at i: nobody knows what argv[i] will be, and its text (not empty, no dash first) stands
+	 * for anything. NULL: all are known. */
+	const unsigned char *unknown;
 };
 
 #define ACTION_EXEC_ARGS_MAX 65536u

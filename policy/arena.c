@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_MIN 8192u
-#define ALIGN     alignof(max_align_t)
+#define BLOCK_FIRST 960u /* with its head: what malloc has ready at once */
+#define BLOCK_MAX   65536u
+#define ALIGN       alignof(max_align_t)
 
 struct arena_block {
 	struct arena_block *next;
@@ -33,16 +34,21 @@ void arena_free(struct arena *a)
 
 static struct arena_block *block_new(struct arena *a, size_t n)
 {
-	size_t cap = n > BLOCK_MIN ? n : BLOCK_MIN;
+	size_t cap = a->used < BLOCK_FIRST ? BLOCK_FIRST : a->used; /* twice as much each time */
 	struct arena_block *b;
 
+	if (cap > BLOCK_MAX)
+		cap = BLOCK_MAX;
+	if (cap < n)
+		cap = n;
 	if (cap > a->max - a->used)
 		cap = n;
 	if (cap > a->max - a->used)
 		return NULL;
-	b = calloc(1, sizeof *b + cap);
+	b = malloc(sizeof *b + cap);
 	if (!b)
 		return NULL;
+	b->used = 0;
 	b->cap = cap;
 	b->next = a->head;
 	a->head = b;
@@ -66,7 +72,7 @@ void *arena_alloc(struct arena *a, size_t n)
 		return NULL;
 	p = b->data + b->used;
 	b->used += n;
-	return p;
+	return memset(p, 0, n);
 }
 
 void *arena_array(struct arena *a, size_t count, size_t size)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/automata/choice.h"
 #include "policy/text.h"
 
 #define PLAN_MEMORY_MAX ((size_t)128 << 20)
@@ -15,10 +16,13 @@ void plan_init(struct plan *p, const struct kind *k, struct alphabet *alphabet, 
 	arena_init(&p->arena, PLAN_MEMORY_MAX);
 	alphabet_init(alphabet);
 	alphabet->work = work;
+	alphabet->choices = choices_new(); /* without them it only takes longer */
 }
 
 void plan_free(struct plan *p)
 {
+	choices_free(p->alphabet->choices);
+	p->alphabet->choices = NULL;
 	arena_free(&p->arena);
 	free(p->pointer);
 }
@@ -279,6 +283,20 @@ static enum dfa_status nothing(const struct plan *p, struct dfa **out)
 	return dfa_build(p->alphabet, &none, 0, out);
 }
 
+static int has_say(const struct stack *s, const struct layer *l, const struct compiled_rule *r)
+{
+	return r->layer == l && !rule_is_idle(s, l, r->rule);
+}
+
+static int is_silent(const struct stack *s, const struct layer *l, const struct compiled *c)
+{
+	for (size_t i = 0; i < c->rules; i++) {
+		if (has_say(s, l, &c->rule[i]))
+			return 0;
+	}
+	return 1;
+}
+
 /* The rules of one layer that have a say in the stack. */
 static enum dfa_status merge_rules(const struct plan *p, const struct stack *s,
 	const struct layer *l, const struct compiled *c, struct dfa **out,
@@ -290,7 +308,7 @@ static enum dfa_status merge_rules(const struct plan *p, const struct stack *s,
 	enum dfa_status status = DFA_NO_MEMORY;
 
 	for (size_t i = 0; d && of && i < c->rules; i++) {
-		if (c->rule[i].layer != l || rule_is_idle(s, l, c->rule[i].rule))
+		if (!has_say(s, l, &c->rule[i]))
 			continue;
 		of[n] = i;
 		d[n++] = c->rule[i].words;
@@ -304,18 +322,24 @@ static enum dfa_status merge_rules(const struct plan *p, const struct stack *s,
 	return status;
 }
 
+/* One automaton for each layer that says anything, at least one; *n: how many. */
 static enum dfa_status merge_layers(struct plan *p, const struct stack *s, const struct compiled *c,
-	struct dfa **layer, struct compile_fault *fault)
+	struct dfa **layer, size_t *n, struct compile_fault *fault)
 {
+	*n = 0;
 	for (size_t i = 0; i < s->layers; i++) {
-		enum dfa_status status = merge_rules(p, s, s->layer[i], c, &layer[i], fault);
+		const struct layer *l = s->layer[i];
+		enum dfa_status status;
 
-		if (!status && s->layer[i]->ceiling)
-			status = lower_ceiling(p, &layer[i]);
+		if (!l->ceiling && is_silent(s, l, c))
+			continue;
+		status = merge_rules(p, s, l, c, &layer[(*n)++], fault);
+		if (!status && l->ceiling)
+			status = lower_ceiling(p, &layer[*n - 1]);
 		if (status)
 			return status;
 	}
-	return DFA_OK;
+	return *n ? DFA_OK : nothing(p, &layer[(*n)++]);
 }
 
 static enum dfa_status only_canonical(struct plan *p, struct dfa *all, struct dfa **out)
@@ -335,12 +359,13 @@ static enum dfa_status decide_all(
 	struct dfa **layer = calloc(s->layers + 1, sizeof(struct dfa *)), *all = NULL;
 	struct dfa_range left = {0}, right = {0};
 	enum dfa_status status;
+	size_t n;
 
 	if (!layer)
 		return DFA_NO_MEMORY;
-	status = merge_layers(p, s, out, layer, fault);
+	status = merge_layers(p, s, out, layer, &n, fault);
 	if (!status)
-		status = dfa_merge(layer, s->layers, dfa_max, NULL, &all, &left, &right);
+		status = dfa_merge(layer, n, dfa_max, NULL, &all, &left, &right);
 	if (!status)
 		status = only_canonical(p, all, &out->decision);
 	if (status == DFA_TOO_LARGE && !fault->left && out->rules) {
@@ -348,7 +373,7 @@ static enum dfa_status decide_all(
 		fault->right = &out->rule[out->rules - 1];
 	}
 	dfa_free(all);
-	for (size_t i = 0; i < s->layers; i++)
+	for (size_t i = 0; i < n; i++)
 		dfa_free(layer[i]);
 	free(layer);
 	return status;
@@ -374,6 +399,7 @@ void compiled_free(struct compiled *c)
 	free(c->rule);
 	free((void *)(uintptr_t)c->shape.pointer);
 	dfa_free(c->decision);
+	table_free(c->table);
 	free(c->alphabet);
 	*c = (struct compiled){0};
 }
@@ -421,6 +447,8 @@ static int compile_kind(struct policy *p, const struct kind *k, struct policy_er
 		plan_shape(plan);
 		plan_distinguish(plan, p);
 		compile(plan, p, out, &fault);
+		if (!fault.status && !k->run)
+			fault.status = table_new(out->decision, &out->table);
 		out->shape = (struct shape){plan->shape.pointers, plan->pointer};
 		plan->pointer = NULL;
 		plan_free(plan);

@@ -5,6 +5,7 @@
 #define POLICY_COMPILE_H
 
 #include "policy/automata/dfa.h"
+#include "policy/automata/table.h"
 #include "policy/internal.h"
 
 /* What the automata of one kind have in common. Everything it needs to grow is added first, then
@@ -51,6 +52,9 @@ struct compiled {
 	struct dfa
 		*decision; /* mark: the verdict of the active layers for a word, VERDICT_NONE where
 				 no rule matches. NULL: not compiled */
+	struct table
+		*table; /* the same, laid out for running; NULL: kinds with run, and what is only
+				compared */
 	struct alphabet *alphabet; /* of all of these */
 };
 

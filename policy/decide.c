@@ -77,7 +77,7 @@ static void decide_layer(
 	decide_by(l, r, r ? r->effect : VERDICT_NONE, out);
 }
 
-static void decide_unmatched(const struct stack *s, struct decision *out)
+void stack_unmatched(const struct stack *s, struct decision *out)
 {
 	size_t i;
 
@@ -112,7 +112,7 @@ void stack_decide(const struct stack *s, const struct action *a, struct decision
 			*out = d;
 	}
 	if (out->verdict == VERDICT_NONE)
-		decide_unmatched(s, out);
+		stack_unmatched(s, out);
 }
 
 static void decide_compiled(const struct policy *p, const struct stack *s, const struct layer *l,
@@ -136,7 +136,7 @@ static void decide_reading(const struct policy *p, const struct stack *s, const 
 			*out = d;
 	}
 	if (out->verdict == VERDICT_NONE)
-		decide_unmatched(s, out);
+		stack_unmatched(s, out);
 }
 
 /* What aliases say to one layer: as strict as its rules, and nothing where none matches. */
@@ -173,21 +173,21 @@ void stack_decide_action(
 
 enum verdict policy_verdict(const struct policy *p, const struct action *a)
 {
-	const struct dfa *d = a->kind < ACTION_KINDS ? p->compiled[a->kind].decision : NULL;
+	const struct compiled *c = a->kind < ACTION_KINDS ? &p->compiled[a->kind] : NULL;
 	const struct kind *k = kind_of(a->kind);
 	enum verdict v = VERDICT_NONE;
 	struct decision full;
 
-	if (d && k && k->run) {
-		v = (enum verdict)k->run(d, &p->compiled[a->kind].shape, a);
+	if (c && c->decision && k && k->run) {
+		v = (enum verdict)k->run(c->decision, &c->shape, a);
 		return v == VERDICT_NONE ? p->unmatched : v;
 	}
-	if (!d || a->words == 0) {
+	if (!c || !c->table || a->words == 0) {
 		policy_decide(p, a, &full);
 		return full.verdict;
 	}
 	for (size_t i = 0; i < a->words; i++) {
-		enum verdict of = (enum verdict)dfa_run(d, a->word[i].p, a->word[i].n);
+		enum verdict of = (enum verdict)table_run(c->table, a->word[i].p, a->word[i].n);
 
 		if (i == 0 || of > VERDICT_ALLOW)
 			v = of > v ? of : v;
@@ -206,7 +206,7 @@ enum verdict policy_unmatched(const struct policy *p)
 {
 	struct decision d;
 
-	decide_unmatched(&p->stack, &d);
+	stack_unmatched(&p->stack, &d);
 	return d.verdict;
 }
 

@@ -70,6 +70,8 @@ struct test {
 	enum verdict expect;
 	const struct kind *kind; /* NULL: a tool */
 	struct action *action; /* owned */
+	const char *shell; /* `shell TEXT`: the text; then there is no action */
+	size_t shell_len;
 	unsigned atlas; /* bit i: `never allow` what atlas_at(i) names; 0: another test */
 	const char *text;
 	unsigned line, column;
@@ -205,6 +207,10 @@ int match_parse(struct arena *a, const struct kind *kind, const char *text, size
 int test_parse(
 	struct arena *a, const char *text, size_t n, struct test *out, struct pattern_fault *f);
 int rule_matches(const struct rule *r, const struct action *a);
+/* Takes a pair of quotes around all of a shell text off. */
+struct span shell_unquoted(const char *s, size_t n);
+/* The places that tests are about: a workspace inside a home, as people have it. */
+extern const struct action_places test_places;
 
 /* decide.c */
 void stack_add(struct stack *s, const struct layer *l);
@@ -217,8 +223,22 @@ void stack_decide_action(const struct policy *p, const struct stack *s, const st
 const char *section_at(unsigned i);
 /* compose.c: whether the layer marks the section, or that of a key ("dns.only_for"), `best-effort`. */
 int layer_best_effort(const struct layer *l, const char *key);
+/* shell/judge.c: policy_decide_shell with the layers of a stack, which are p's. */
+struct shell_judgement;
+int stack_decide_shell(const struct policy *p, const struct stack *s,
+	const struct action_places *places, const char *text, size_t n,
+	struct shell_judgement **out);
+
 /* compose.c. 0, or -1 with *e when two layers set one variable to different values. */
 int compose_sets(struct policy *p, struct policy_error *e);
+
+/* What happens in a stack when no rule matches. */
+void stack_unmatched(const struct stack *s, struct decision *out);
+
+/* action.c. Appends the components of p[0..n) to out (which holds a canonical path of `at` bytes, ""
+ * for the root) and returns its length. Sets *unknown when the way leads through a link whose target
+ * depends on who looks. */
+size_t append_components(char *out, size_t at, const char *p, size_t n, int *unknown);
 
 /* action.c: an action of one word, which is copied. NULL: out of memory. */
 struct action *action_of_word(enum action_kind kind, const struct word *w);

@@ -7,6 +7,7 @@
 #include "policy/extend.h"
 #include "policy/internal.h"
 #include "policy/never.h"
+#include "policy/shell/judge.h"
 #include "policy/text.h"
 
 /* Steps that all automata of one load may take together, some nanoseconds each: the broker loads for
@@ -126,10 +127,46 @@ static int never_test(const struct policy *p, const struct stack *s, const struc
 	return failed;
 }
 
+/* What a byte of shell text may cost for each rule: commands in commands, several readings. */
+#define SHELL_TEST_COST 32u
+
+/* 0: the text is too long for what loading may still cost. */
+static int pays_for_shell(const struct policy *p, const struct stack *s, const struct test *t)
+{
+	uint64_t rules = 1, cost;
+
+	for (size_t i = 0; i < s->layers; i++)
+		rules += s->layer[i]->rules;
+	cost = t->shell_len * rules * SHELL_TEST_COST;
+	if (cost > *p->work)
+		return 0;
+	*p->work -= cost;
+	return 1;
+}
+
+/* None: out of memory. */
+static void decide_shell_test(
+	const struct policy *p, const struct stack *s, const struct test *t, struct decision *d)
+{
+	struct shell_judgement *j;
+
+	*d = (struct decision){.rule = "", .file = ""};
+	if (stack_decide_shell(p, s, &test_places, t->shell, t->shell_len, &j))
+		return;
+	*d = j->decision;
+	d->why = NULL; /* it may be the judgement's */
+	if (d->verdict == VERDICT_NONE)
+		d->rule = "no rules of exec or files";
+	shell_judgement_free(j);
+}
+
 static void decide_test(
 	const struct policy *p, const struct stack *s, const struct test *t, struct decision *d)
 {
-	stack_decide_action(p, s, t->action, d);
+	if (t->shell)
+		decide_shell_test(p, s, t, d);
+	else
+		stack_decide_action(p, s, t->action, d);
 }
 
 size_t policy_run_tests(const struct policy *p, size_t *run, policy_test_report *report, void *ctx)
@@ -238,6 +275,10 @@ static int layer_test(const struct policy *p, const struct layer *l, struct poli
 				return -1;
 			continue;
 		}
+		if (l->test[k].shell && !pays_for_shell(p, &s, &l->test[k]))
+			return policy_fail(e, l->file, l->test[k].line, l->test[k].column,
+				"tests of shell texts that are too long, all together, for so many "
+				"rules. Shorten them.");
 		decide_test(p, &s, &l->test[k], &d);
 		if (d.verdict != l->test[k].expect)
 			return test_failed(l, &l->test[k], &d, e);

@@ -39,8 +39,7 @@ int match_parse(struct arena *a, const struct kind *kind, const char *text, size
 
 /* ---- tests ---- */
 
-/* The places of an imaginary session: a workspace inside a home, as people have it. */
-static const struct action_places test_places = {.ws = "/home/user/project",
+const struct action_places test_places = {.ws = "/home/user/project",
 	.home = "/home/user",
 	.tmp = "/tmp",
 	.cwd = "/home/user/project"};
@@ -62,6 +61,14 @@ static int word(const char *s, size_t n, size_t *i, const char *w)
 	return 1;
 }
 
+struct span shell_unquoted(const char *s, size_t n)
+{
+	if (n >= 2 && (s[0] == '"' || s[0] == '\'') &&
+		memchr(s + 1, s[0], n - 1) == (const void *)(s + n - 1))
+		return (struct span){s + 1, n - 2};
+	return (struct span){s, n};
+}
+
 static int test_words(const char *s, size_t n, size_t *i, struct test *out, struct pattern_fault *f)
 {
 	static const char *const later[] = {"package", "secret", "dns"};
@@ -79,6 +86,13 @@ static int test_words(const char *s, size_t n, size_t *i, struct test *out, stru
 			"Read`, `ask tool …` or `deny tool …`");
 	if (word(s, n, i, "tool"))
 		return 0;
+	if (word(s, n, i, "shell")) {
+		const struct span text = shell_unquoted(s + *i, n - *i);
+
+		out->shell = text.p;
+		out->shell_len = text.n;
+		return 0;
+	}
 	for (k = 0; kind_at(k); k++) {
 		if (word(s, n, i, kind_at(k)->name)) {
 			out->kind = kind_at(k);
@@ -166,6 +180,8 @@ int test_parse(
 		return never_parse(out->text, n, out, f);
 	if (test_words(out->text, n, &i, out, f))
 		return -1;
+	if (out->shell)
+		return 0;
 	if (out->kind && out->kind->make) {
 		if (out->kind->make(out->text + i, n - i, &out->action, f)) {
 			f->at += i;
@@ -207,6 +223,8 @@ int policy_parse_action(const char *text, struct action **out, struct error *e)
 	}
 	snprintf(line, n + 1, "deny %s", text);
 	failed = test_parse(&a, line, strlen(line), &t, &f);
+	if (!failed && t.shell)
+		failed = pattern_bad(&f, 0, n, "a shell text, which is no single action");
 	if (failed)
 		error_set(e, 0, "%s.", f.text[0] ? f.text : "out of memory");
 	*out = t.action;

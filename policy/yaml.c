@@ -594,3 +594,8 @@ const struct yaml_value *yaml_get(const struct yaml_value *mapping, const char *
 	}
 	return NULL;
 }
+
+size_t yaml_offset(const char *text, size_t len, unsigned line, unsigned column)
+{
+	return column_offset(text, len, line_start(text, len, line), column);
+}

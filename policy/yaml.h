@@ -38,6 +38,9 @@ const struct yaml_value *yaml_get(const struct yaml_value *mapping, const char *
  * spells it with escapes or on several lines. */
 unsigned yaml_column(const struct yaml_value *v, const char *text, size_t len, size_t offset);
 
+/* The byte at line:column, len when there is none. */
+size_t yaml_offset(const char *text, size_t len, unsigned line, unsigned column);
+
 /* The rest of the source line that starts at line:column, quoted so that YAML takes it as one
  * string: what to paste in place of it. */
 const char *yaml_quoted_rest(

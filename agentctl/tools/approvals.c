@@ -122,6 +122,34 @@ static void print_says(json_t *says, int full)
 	printf("\n");
 }
 
+/* What a shell would run, one command a line, without the quoting; nothing where the text says the
+ * same. 1, or 0: some of it is too long to be shown here. */
+static int print_runs(json_t *runs, const char *text, int full)
+{
+	int seen = 1;
+	json_t *part;
+	size_t i;
+
+	if (json_array_size(runs) == 1 && strcmp(str(json_array_get(runs, 0), "text"), text) == 0)
+		return 1;
+	json_array_foreach(runs, i, part)
+	{
+		printf("  %-11s", i == 0 ? "would run:" : "");
+		if (json_is_true(json_object_get(part, "inner")))
+			printf("  ");
+		if (strcmp(str(part, "kind"), "command") != 0)
+			printf("(%s) ", str(part, "kind"));
+		if (full)
+			print_safe(json_object_get(part, "text"));
+		else
+			seen &= print_short(json_object_get(part, "text"));
+		if (strcmp(str(part, "verdict"), "ask") == 0)
+			printf("   <- ask");
+		printf("\n");
+	}
+	return seen;
+}
+
 static void print_approval(json_t *a, int full)
 {
 	json_t *says = json_object_get(a, "agent_says");
@@ -138,7 +166,10 @@ static void print_approval(json_t *a, int full)
 		print_safe(json_object_get(a, "text"));
 	else
 		seen = print_short(json_object_get(a, "text"));
-	printf("\n  rule: ");
+	printf("\n");
+	if ((seen || full) && !print_runs(json_object_get(a, "runs"), str(a, "text"), full))
+		seen = 0;
+	printf("  rule: ");
 	print_safe(json_object_get(a, "rule"));
 	if (*str(a, "reason")) {
 		printf("\n  why: ");

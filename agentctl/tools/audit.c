@@ -13,30 +13,34 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agentctl/tools/audit_source.h"
+#include "agentctl/tools/audit_tool.h"
 #include "agentctl/tools/tools.h"
 #include "audit/dir.h"
 #include "audit/reader.h"
 #include "audit/record.h"
 #include "audit/seal.h"
-#include "audit/verify.h"
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/io.h"
 #include "common/paths.h"
 
-#define EXIT_USAGE     2
-#define EXIT_UNDECIDED 3
-#define TAIL_DEFAULT   20u
-#define TAIL_MAX       10000u
-#define SEALS_SKIPPED  8192u /* seals without records, one a minute, that are looked behind */
-#define LOOK_BACK      65536u /* records that a filter searches for the last ones to show */
-#define FIELD_MAX      400u /* bytes of one field in a line for people, before escaping */
-#define FOLLOW_MS      200
+#define TAIL_DEFAULT  20u
+#define TAIL_MAX      10000u
+#define SEALS_SKIPPED 8192u /* seals without records, one a minute, that are looked behind */
+#define LOOK_BACK     65536u /* records that a filter searches for the last ones to show */
+#define FIELD_MAX     400u /* bytes of one field in a line for people, before escaping */
+#define FOLLOW_MS     200
 
 static const char usage_text[] =
-	"usage: agentctl audit verify [DIR] [--key VKEY|FILE] [--seal-key VKEY|FILE] [--json]\n"
+	"usage: agentctl audit verify [DIR] [--key VKEY|FILE] [--seal-key VKEY|FILE]\n"
+	"                      [--policy FILE] [--known CHECKPOINT]… [--no-memory] [--json]\n"
+	"       agentctl audit status\n"
 	"       agentctl audit tail [-f] [-n N] [--session S] [--kind K] [--verdict V]\n"
-	"       agentctl audit show INDEX\n";
+	"       agentctl audit show INDEX\n"
+	"       agentctl audit prove INDEX [--dir DIR] [-o FILE]\n"
+	"       agentctl audit consistency SIZE|CHECKPOINT [--dir DIR] [-o FILE]\n"
+	"       agentctl audit cosign --policy FILE [--dir DIR] [-o FILE]\n";
 
 static int help(void)
 {
@@ -68,48 +72,22 @@ static int help(void)
 	return 0;
 }
 
-static int usage(void)
+int audit_usage(void)
 {
 	fputs(usage_text, stderr);
 	fputs("(agentctl help audit says more)\n", stderr);
 	return EXIT_USAGE;
 }
 
-static int fail(const struct error *e, int code)
+int audit_fail(const struct error *e, int code)
 {
 	(void)tool_fail("audit", e);
 	return code;
 }
 
-/* ---- verify ---- */
+/* ---- what all of it uses ---- */
 
-/* VKEY itself, or a file with it. */
-static struct note_vkey *pinned_key(const char *arg, struct error *e)
-{
-	size_t n = 0;
-	cleanup_free char *file = NULL;
-
-	if (strchr(arg, '+'))
-		return note_vkey_parse(arg, strlen(arg), e);
-	file = io_read_file(AT_FDCWD, arg, NOTE_VKEY_MAX, &n, e);
-	return file ? note_vkey_parse(file, n, e) : NULL;
-}
-
-static const char *result_word(enum verify_result r)
-{
-	switch (r) {
-	case VERIFY_OK:
-		return "INTACT";
-	case VERIFY_TAMPERED:
-		return "TAMPERED";
-	case VERIFY_WARNINGS:
-		return "INTACT, with warnings";
-	default:
-		return "UNDECIDED";
-	}
-}
-
-static void print_escaped(const char *s, size_t n)
+void audit_print(const char *s, size_t n)
 {
 	char out[ESCAPE_CAP(FIELD_MAX)];
 
@@ -119,163 +97,12 @@ static void print_escaped(const char *s, size_t n)
 		fputs("…", stdout);
 }
 
-static void print_str(const char *s)
+void audit_print_str(const char *s)
 {
-	print_escaped(s, strlen(s));
+	audit_print(s, strlen(s));
 }
 
-/* What this version cannot check, so that nobody takes its silence for a yes. */
-static size_t unchecked(const struct verify_report *r, char text[4][200])
-{
-	size_t n = 0;
-
-	if (!r->seals_checked)
-		snprintf(text[n++], 200,
-			"seals: %llu in the log, and no key of the first one: whoever has the "
-			"log's "
-			"key now could have rewritten it",
-			(unsigned long long)r->seals);
-	snprintf(text[n++], 200,
-		"witnesses: %llu cosignatures, not checked: an older state of the "
-		"whole directory would look the same",
-		(unsigned long long)r->cosignatures);
-	snprintf(text[n++], 200, "time: the times are what the recorder's clock said");
-	if (!r->key_pinned)
-		snprintf(text[n++], 200, "key: taken from the directory itself; pin it with --key");
-	return n;
-}
-
-static void print_sealed_time(uint64_t ns)
-{
-	time_t at = (time_t)(ns / 1000000000u);
-	struct tm tm;
-	char t[40];
-
-	if (ns && gmtime_r(&at, &tm) && strftime(t, sizeof t, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		printf(", the last at %s", t);
-	printf("\n");
-}
-
-static void print_report(const struct verify_report *r)
-{
-	char root[65], not_checked[4][200];
-	size_t n = unchecked(r, not_checked);
-
-	sodium_bin2hex(root, sizeof root, r->root.b, sizeof r->root.b);
-	printf("%s\n", result_word(r->result));
-	printf("log         ");
-	print_str(*r->origin ? r->origin : "unknown");
-	printf("%s\nkey         %s%s\n", r->live ? " (being written now)" : "",
-		*r->vkey ? r->vkey : "none", r->key_pinned ? " (given)" : "");
-	if (r->has_checkpoint)
-		printf("checkpoint  %llu records, root %s\n", (unsigned long long)r->size, root);
-	printf("structure   records [0, %llu) are intact\n",
-		(unsigned long long)r->structure_prefix);
-	printf("signature   records [0, %llu) are covered by the log's signature\n",
-		(unsigned long long)r->signed_prefix);
-	if (r->seals_checked) {
-		printf("seals       records [0, %llu) are sealed by keys that are erased: %llu "
-		       "seals",
-			(unsigned long long)r->sealed_prefix, (unsigned long long)r->seals);
-		print_sealed_time(r->sealed_ns);
-	}
-	if (r->tail)
-		printf("unsigned    %llu more, durable, not signed yet\n",
-			(unsigned long long)r->tail);
-	if (*r->first_time) {
-		printf("time        ");
-		print_str(r->first_time);
-		printf(" to ");
-		print_str(r->last_time);
-		printf("\n");
-	}
-	printf("sessions    %llu, gaps %llu, requests without decision %llu, waiting %llu\n",
-		(unsigned long long)r->order.sessions, (unsigned long long)r->order.gaps,
-		(unsigned long long)r->order.orphans, (unsigned long long)r->order.pending);
-	printf("recorder    %llu starts, %llu recoveries\n", (unsigned long long)r->boots,
-		(unsigned long long)r->recoveries);
-	if (r->has_bad && r->bad_end == r->first_bad + 1)
-		printf("first bad   record %llu\n", (unsigned long long)r->first_bad);
-	else if (r->has_bad)
-		printf("first bad   one of records %llu to %llu\n",
-			(unsigned long long)r->first_bad, (unsigned long long)r->bad_end - 1);
-	for (uint32_t i = 0; i < r->kept; i++) {
-		printf("%s %s: ",
-			r->finding[i].result == VERIFY_TAMPERED    ? "BAD    "
-			: r->finding[i].result == VERIFY_UNDECIDED ? "MISSING"
-								   : "warning",
-			r->finding[i].kind);
-		print_str(r->finding[i].text);
-		printf("\n");
-	}
-	if (r->nfindings > r->kept)
-		printf("and %llu findings more of these kinds\n",
-			(unsigned long long)(r->nfindings - r->kept));
-	for (size_t i = 0; i < n; i++)
-		printf("not checked %s\n", not_checked[i]);
-}
-
-static json_t *findings_json(const struct verify_report *r)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < r->kept; i++) {
-		const struct verify_finding *f = &r->finding[i];
-		char text[ESCAPE_CAP(sizeof f->text)];
-
-		escape_text(text, sizeof text, f->text, strlen(f->text));
-		json_array_append_new(
-			list, json_pack("{s:s,s:i,s:o,s:s}", "kind", f->kind, "result",
-				      (int)f->result, "index",
-				      f->index == UINT64_MAX ? json_null()
-							     : json_integer((json_int_t)f->index),
-				      "text", text));
-	}
-	return list;
-}
-
-static json_t *number(uint64_t n)
-{
-	return json_integer((json_int_t)n);
-}
-
-static void print_json(const struct verify_report *r)
-{
-	char root[65], not_checked[4][200];
-	size_t n = unchecked(r, not_checked);
-	json_t *list = json_array(), *o;
-
-	sodium_bin2hex(root, sizeof root, r->root.b, sizeof r->root.b);
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_string(not_checked[i]));
-	o = json_pack("{s:s,s:i,s:s,s:s,s:b,s:b,s:b}", "result", result_word(r->result), "exit",
-		(int)r->result, "origin", r->origin, "vkey", r->vkey, "key_pinned", r->key_pinned,
-		"live", r->live, "signature_ok", r->signature_ok);
-	json_object_set_new(o, "size", number(r->size));
-	json_object_set_new(o, "root", json_string(root));
-	json_object_set_new(o, "records", number(r->entries));
-	json_object_set_new(o, "structure_prefix", number(r->structure_prefix));
-	json_object_set_new(o, "signed_prefix", number(r->signed_prefix));
-	json_object_set_new(o, "seals", number(r->seals));
-	json_object_set_new(
-		o, "sealed_prefix", r->seals_checked ? number(r->sealed_prefix) : json_null());
-	json_object_set_new(o, "unsigned_tail", number(r->tail));
-	json_object_set_new(o, "first_bad", r->has_bad ? number(r->first_bad) : json_null());
-	json_object_set_new(o, "sessions", number(r->order.sessions));
-	json_object_set_new(o, "gaps", number(r->order.gaps));
-	json_object_set_new(o, "orphans", number(r->order.orphans));
-	json_object_set_new(o, "waiting", number(r->order.pending));
-	json_object_set_new(o, "recoveries", number(r->recoveries));
-	json_object_set_new(o, "quarantined_bytes", number(r->quarantined_bytes));
-	json_object_set_new(o, "findings", findings_json(r));
-	json_object_set_new(o, "findings_total", number(r->nfindings));
-	json_object_set_new(o, "not_checked", list);
-	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-	putchar('\n');
-	json_decref(o);
-}
-
-static int open_log(const char *dir, struct error *e)
+int audit_open(const char *dir, struct error *e)
 {
 	int fd = dir_open(dir, e);
 
@@ -283,190 +110,6 @@ static int open_log(const char *dir, struct error *e)
 		error_set(e, EACCES, "%s: only root and members of group agentd may read the log",
 			dir);
 	return fd;
-}
-
-static int verify_and_print(
-	const char *path, const struct note_vkey *key, const char *seal_vkey, int json)
-{
-	struct verify_report *r;
-	struct error e;
-	int dir = open_log(path, &e), code;
-
-	if (dir < 0)
-		return fail(&e, EXIT_UNDECIDED);
-	r = calloc(1, sizeof *r);
-	if (!r) {
-		close(dir);
-		return EXIT_UNDECIDED;
-	}
-	verify_dir(dir, key, seal_vkey, r);
-	close(dir);
-	if (json)
-		print_json(r);
-	else
-		print_report(r);
-	code = (int)r->result;
-	free(r);
-	return code;
-}
-
-static int audit_verify(int argc, char **argv)
-{
-	static const struct option options[] = {{"key", required_argument, NULL, 'k'},
-		{"seal-key", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-		{NULL, 0, NULL, 0}};
-	struct note_vkey *key = NULL, *seal = NULL;
-	char seal_vkey[NOTE_VKEY_MAX];
-	const char *key_arg = NULL, *seal_arg = NULL;
-	struct paths p;
-	struct error e;
-	int c, json = 0, code;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'k')
-			key_arg = optarg;
-		else if (c == 's')
-			seal_arg = optarg;
-		else if (c == 'j')
-			json = 1;
-		else
-			return usage();
-	}
-	if (argc - optind > 1)
-		return usage();
-	if (optind == argc && paths_init(&p, NULL, &e) < 0)
-		return fail(&e, EXIT_UNDECIDED);
-	if (key_arg && !(key = pinned_key(key_arg, &e)))
-		return fail(&e, EXIT_USAGE);
-	if (seal_arg && !(seal = pinned_key(seal_arg, &e))) {
-		note_vkey_free(key);
-		return fail(&e, EXIT_USAGE);
-	}
-	if (seal)
-		note_vkey_format(seal, seal_vkey);
-	code = verify_and_print(
-		optind < argc ? argv[optind] : p.audit, key, seal ? seal_vkey : NULL, json);
-	note_vkey_free(seal);
-	note_vkey_free(key);
-	return code;
-}
-
-/* ---- where entries come from ---- */
-
-struct source {
-	int dir; /* the log's directory, or -1 */
-	struct reader *reader;
-	FILE *sock; /* or the recorder */
-	char *line; /* getline's */
-	size_t line_cap;
-	uint64_t left; /* entries before the source is at what is newest; a socket says when */
-};
-
-static void source_close(struct source *s)
-{
-	reader_free(s->reader);
-	if (s->dir >= 0)
-		close(s->dir);
-	if (s->sock)
-		fclose(s->sock);
-	free(s->line);
-}
-
-static int ask_recorder(
-	struct source *s, const struct paths *p, const char *request, struct error *e)
-{
-	char line[4096];
-	int fd = io_connect_unix(p->control);
-	int n = snprintf(line, sizeof line, "AUDIT\n%s\n", request);
-
-	if (fd < 0)
-		return error_set(e, errno,
-			"cannot read the log in %s nor reach the daemon at %s; is agentd running?",
-			p->audit, p->control);
-	/* The verb first: what follows it on the connection is for the recorder. A supervisor that refused
-	 * has its words in the socket already: EPIPE is not the end. */
-	if ((io_send_fds(fd, line, 6, NULL, 0, 0) < 0 ||
-		    io_send_fds(fd, line + 6, (size_t)n - 6, NULL, 0, 0) < 0) &&
-		errno != EPIPE) {
-		error_set(e, errno, "cannot ask the recorder");
-		close(fd);
-		return -1;
-	}
-	s->sock = fdopen(fd, "r");
-	return s->sock ? 0 : error_set(e, errno, "cannot read from the recorder");
-}
-
-/* from UINT64_MAX: the last `last` entries. */
-static int source_open(struct source *s, uint64_t from, uint64_t last, int follow, struct error *e)
-{
-	struct paths p;
-	char request[128];
-	uint64_t size = 0;
-
-	if (paths_init(&p, NULL, e) < 0)
-		return -1;
-	s->dir = dir_open(p.audit, e);
-	if (s->dir >= 0)
-		s->reader = reader_new(s->dir);
-	if (s->reader && reader_size(s->reader, &size, e) == 0) {
-		if (from == UINT64_MAX)
-			from = size > last ? size - last : 0;
-		reader_seek(s->reader, from);
-		s->left = size > from ? size - from : 0;
-		return 0;
-	}
-	if (s->dir >= 0 && e->code != EACCES)
-		return -1;
-	if (from == UINT64_MAX)
-		snprintf(request, sizeof request, "{\"last\":%llu,\"follow\":%s}",
-			(unsigned long long)last, follow ? "true" : "false");
-	else
-		snprintf(request, sizeof request, "{\"from\":%llu,\"count\":%llu}",
-			(unsigned long long)from, (unsigned long long)last);
-	return ask_recorder(s, &p, request, e);
-}
-
-/* A line from the recorder: 1 an entry, 0 the end, -1 an error. */
-static int from_recorder(struct source *s, struct span *entry, struct error *e)
-{
-	ssize_t n = getline(&s->line, &s->line_cap, s->sock);
-
-	if (n <= 0)
-		return error_set(e, 0, "the recorder closed the connection");
-	if (s->line[n - 1] == '\n')
-		n--;
-	if (n > 4 && memcmp(s->line, "ERR ", 4) == 0)
-		return error_set(e, 0, "%.*s", (int)(n - 4), s->line + 4);
-	if (n > 8 && memcmp(s->line, "{\"error\"", 8) == 0)
-		return error_set(e, 0, "the recorder: %.*s", (int)n, s->line);
-	if (n > 6 && memcmp(s->line, "{\"end\"", 6) == 0)
-		return 0;
-	*entry = (struct span){s->line, (size_t)n};
-	return 1;
-}
-
-static void nap(void)
-{
-	const struct timespec t = {.tv_nsec = FOLLOW_MS * 1000000L};
-
-	nanosleep(&t, NULL);
-}
-
-/* The next entry; follow: waits for one. 1, 0 at the end, -1 with *e filled. */
-static int source_next(struct source *s, int follow, struct span *entry, struct error *e)
-{
-	if (s->sock)
-		return from_recorder(s, entry, e);
-	for (;;) {
-		int r = s->left || follow ? reader_next(s->reader, entry, e) : 0;
-
-		if (r > 0 && s->left)
-			s->left--;
-		if (r != 0 || !follow)
-			return r;
-		fflush(stdout);
-		nap();
-	}
 }
 
 /* ---- one line per record ---- */
@@ -512,7 +155,7 @@ static void put_text(const char *label, const char *value)
 	if (!*value)
 		return;
 	printf(" %s", label);
-	print_str(value);
+	audit_print_str(value);
 }
 
 static void put_int(const char *label, const json_t *v)
@@ -527,7 +170,7 @@ static void put_json(const json_t *v)
 
 	if (s) {
 		putchar(' ');
-		print_str(s);
+		audit_print_str(s);
 	}
 	free(s);
 }
@@ -624,7 +267,7 @@ static void put_time(const char *t)
 	if (strlen(t) == 30 && t[10] == 'T')
 		printf("%.10s %.8sZ", t, t + 11);
 	else
-		print_str(t);
+		audit_print_str(t);
 }
 
 static void print_line(const json_t *o, const struct style *s)
@@ -640,12 +283,12 @@ static void print_line(const json_t *o, const struct style *s)
 	printf("%s%8" JSON_INTEGER_FORMAT " ", s->dim, json_integer_value(json_object_get(o, "i")));
 	put_time(text_of(o, "t"));
 	printf("%s ", s->off);
-	print_str(*name ? name : "-");
+	audit_print_str(*name ? name : "-");
 	printf(" %s", color_of(s, kind, verdict));
-	print_str(kind);
+	audit_print_str(kind);
 	if (*verdict) {
 		putchar(' ');
-		print_str(verdict);
+		audit_print_str(verdict);
 	}
 	fputs(s->off, stdout);
 	put(o);
@@ -745,12 +388,12 @@ static int run_tail(const struct filter *f, size_t count, int follow)
 	struct error e;
 
 	r = source_open(
-		&s, UINT64_MAX, filtered ? LOOK_BACK : 2 * count + SEALS_SKIPPED, follow, &e);
+		&s, NULL, UINT64_MAX, filtered ? LOOK_BACK : 2 * count + SEALS_SKIPPED, follow, &e);
 	if (r == 0)
 		r = s.sock && follow ? follow_source(&s, f, &style, &e)
 				     : tail_source(&s, f, count, follow, &style, &e);
 	source_close(&s);
-	return r < 0 ? fail(&e, EXIT_UNDECIDED) : 0;
+	return r < 0 ? audit_fail(&e, EXIT_UNDECIDED) : 0;
 }
 
 static int audit_tail(int argc, char **argv)
@@ -775,10 +418,10 @@ static int audit_tail(int argc, char **argv)
 		else if (c == 'n')
 			count = strtoul(optarg, NULL, 10);
 		else
-			return usage();
+			return audit_usage();
 	}
 	if (optind != argc || count < 1 || count > TAIL_MAX)
-		return usage();
+		return audit_usage();
 	return run_tail(&f, count, follow);
 }
 
@@ -798,7 +441,7 @@ static int show_entry(struct span entry, struct error *e)
 	}
 	o = record_parse(entry.p, entry.n, e);
 	if (!o)
-		return fail(e, VERIFY_TAMPERED);
+		return audit_fail(e, 1);
 	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 	json_decref(o);
 	tree_leaf_hash(entry.p, entry.n, &h);
@@ -812,7 +455,7 @@ static int no_record(const char *index)
 	struct error e;
 
 	error_set(&e, 0, "there is no record %.20s, or it is not about you", index);
-	return fail(&e, TOOL_FAILED);
+	return audit_fail(&e, TOOL_FAILED);
 }
 
 static int audit_show(int argc, char **argv)
@@ -825,22 +468,22 @@ static int audit_show(int argc, char **argv)
 	int r;
 
 	if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
-		return usage();
+		return audit_usage();
 	errno = 0;
 	index = strtoull(argv[1], &end, 10);
 	if (*end || errno)
-		return usage();
-	r = source_open(&s, index, 1, 0, &e);
+		return audit_usage();
+	r = source_open(&s, NULL, index, 1, 0, &e);
 	if (r == 0) {
 		r = source_next(&s, 0, &entry, &e);
 		if (r > 0)
 			r = show_entry(entry, &e);
 		else if (r < 0)
-			r = fail(&e, EXIT_UNDECIDED);
+			r = audit_fail(&e, EXIT_UNDECIDED);
 		else
 			r = no_record(argv[1]);
 	} else {
-		r = fail(&e, EXIT_UNDECIDED);
+		r = audit_fail(&e, EXIT_UNDECIDED);
 	}
 	source_close(&s);
 	return r;
@@ -851,7 +494,9 @@ int tool_audit(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} verbs[] = {{"verify", audit_verify}, {"tail", audit_tail}, {"show", audit_show}};
+	} verbs[] = {{"verify", audit_verify}, {"tail", audit_tail}, {"show", audit_show},
+		{"prove", audit_prove}, {"consistency", audit_consistency},
+		{"cosign", audit_cosign}, {"status", audit_status}};
 
 	char called[64]; /* getopt begins its messages with it */
 
@@ -866,5 +511,5 @@ int tool_audit(int argc, char **argv)
 		argv[1] = called;
 		return verbs[i].run(argc - 1, argv + 1);
 	}
-	return usage();
+	return audit_usage();
 }

@@ -19,6 +19,7 @@ static const struct {
 	{"deny", tool_deny},
 	{"doctor", tool_doctor},
 	{"policy", tool_policy},
+	{"witness", tool_witness},
 };
 
 int tool_fail(const char *verb, const struct error *e)

@@ -12,6 +12,7 @@
 #include "agentctl/tools/rpc.h"
 #include "agentctl/tools/tools.h"
 #include "common/cleanup.h"
+#include "policy/shell/judge.h"
 
 struct options {
 	const char *agent;
@@ -152,7 +153,7 @@ static int verb_show(const struct options *o)
 	return code;
 }
 
-static void explain_decision(const char *label, const struct decision *d)
+void policy_explain_decision(const char *label, const struct decision *d)
 {
 	printf("%-22s %s", label, verdict_name(d->verdict));
 	if (d->verdict != VERDICT_NONE) {
@@ -183,10 +184,10 @@ static void explain(const struct policy *p, const struct action *a)
 		policy_layer_get(p, i, &l);
 		snprintf(label, sizeof label, "%s%s", policy_origin_name(l.origin),
 			l.active ? "" : " (not used)");
-		explain_decision(label, &d);
+		policy_explain_decision(label, &d);
 	}
 	policy_decide(p, a, &d);
-	explain_decision("decision", &d);
+	policy_explain_decision("decision", &d);
 	printf("%-22s %s\n", "enforced by", d.mechanism);
 }
 
@@ -194,22 +195,24 @@ static int verb_explain(const struct options *o)
 {
 	struct policy_docs d = {0};
 	struct policy *p = NULL;
-	struct action *a;
+	struct action *a = NULL;
 	struct error e;
 	int code;
 
 	if (o->argc == 0)
 		return tool_usage(
 			"policy", "explain needs a call, like 'tool Bash {/command: \"ls\"}'");
-	if (policy_parse_action(o->argv[0], &a, &e)) {
+	if (!policy_is_shell_line(o->argv[0]) && policy_parse_action(o->argv[0], &a, &e)) {
 		tool_fail("policy", &e);
 		return TOOL_USAGE;
 	}
 	code = collect(o, 1, &d);
 	if (!code)
 		p = policy_docs_load(&d, o->agent, &code);
-	if (p)
+	if (p && a)
 		explain(p, a);
+	else if (p)
+		code = policy_explain_shell(p, o->argv[0]);
 	action_free(a);
 	policy_free(p);
 	policy_docs_free(&d);
@@ -407,7 +410,8 @@ static int run_verb(const char *verb, const struct options *o)
 	if (strcmp(verb, "builtin") == 0)
 		return verb_builtin();
 	return tool_usage("policy",
-		"there is no `policy %.40s`: check, test, lint, show, explain, diff, trust, "
+		"there is no `policy %.40s`: check, test, lint, show, explain, diff, suggest, "
+		"trust, "
 		"untrust, "
 		"trusted, "
 		"builtin",
@@ -427,12 +431,21 @@ static int help(void)
 	      "                                        the layers of a session started here; with\n"
 	      "                                        --effective what they come to\n"
 	      "       agentctl policy explain [--agent KIND] CALL [FILE…]\n"
-	      "                                        what each layer says about a call\n"
+	      "                                        what each layer says about a call; of a "
+	      "shell\n"
+	      "                                        text, about every command in it\n"
 	      "       agentctl policy diff [--effective] [--exit-zero]\n"
 	      "                            [--format text|markdown|json|sarif] OLD NEW\n"
 	      "                                        what a change means, exactly, with "
 	      "examples;\n"
 	      "                                        files, directories or git revisions\n"
+	      "       agentctl policy suggest [--since 30d] [--session ID]… [--kind KIND] [--min "
+	      "N]\n"
+	      "                            [--policy FILE] [--log DIR | --jsonl FILE] [--json]\n"
+	      "                                        a patch with the rules that would have "
+	      "saved most\n"
+	      "                                        prompts, and what it would allow; never "
+	      "applied\n"
 	      "       agentctl policy trust [FILE]     use the workspace's .agentd/policy.yaml\n"
 	      "       agentctl policy untrust [FILE]   no longer\n"
 	      "       agentctl policy trusted          what you trust\n"
@@ -445,8 +458,10 @@ static int help(void)
 	      "examples:\n"
 	      "  agentctl policy check .agentd/policy.yaml\n"
 	      "  agentctl policy explain 'tool Bash {/command: \"git push\"}'\n"
+	      "  agentctl policy explain 'shell git status && rm -rf x'\n"
 	      "  agentctl policy show --effective --agent claude-code\n"
-	      "  agentctl policy diff origin/main HEAD\n",
+	      "  agentctl policy diff origin/main HEAD\n"
+	      "  agentctl policy suggest --since 14d > suggested.patch\n",
 		stdout);
 	return TOOL_OK;
 }
@@ -465,6 +480,8 @@ int tool_policy(int argc, char **argv)
 		return policy_diff_verb(argc - 2, argv + 2);
 	if (strcmp(verb, "lint") == 0)
 		return policy_lint_verb(argc - 2, argv + 2);
+	if (strcmp(verb, "suggest") == 0)
+		return policy_suggest_verb(argc - 2, argv + 2);
 	code = take_options(argc - 2, argv + 2, &o);
 	return code ? code : run_verb(verb, &o);
 }

@@ -155,8 +155,9 @@ static int add_side(struct policy_docs *d, const char *name, struct error *e)
 
 	if (strcmp(name, "-") != 0 && stat(name, &st) < 0)
 		return add_revision(d, name, e);
-	if (S_ISDIR(st.st_mode) ? add_directory(d, name, e)
-				: policy_docs_add(d, name, POLICY_REPO, 0, e))
+	if (strcmp(name, "-") != 0 && S_ISDIR(st.st_mode)
+			? add_directory(d, name, e)
+			: policy_docs_add(d, name, POLICY_REPO, 0, e))
 		return -1;
 	return policy_docs_extend(d, e);
 }

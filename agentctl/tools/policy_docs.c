@@ -160,19 +160,14 @@ int policy_docs_add_standard(struct policy_docs *d, struct error *e)
 static char *read_extension(void *ctx, const struct policy_doc *from, const char *path, size_t *len)
 {
 	const char *slash = strrchr(from->name, '/');
-	size_t n = slash ? (size_t)(slash + 1 - from->name) : 0;
-	char dir[PATH_MAX] = ".";
+	char *dir = strndup(from->name, slash ? (size_t)(slash + 1 - from->name) : 0);
 	cleanup_close int fd = -1;
 	struct error ignored;
 
 	(void)ctx;
-	if (n >= sizeof dir)
-		return NULL;
-	if (n) {
-		memcpy(dir, from->name, n);
-		dir[n] = 0;
-	}
-	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir)
+		fd = open(*dir ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
 	return fd < 0 ? NULL : io_read_below(fd, path, POLICY_DOC_MAX, len, &ignored);
 }
 

@@ -22,6 +22,7 @@ int tool_approve(int argc, char **argv);
 int tool_deny(int argc, char **argv);
 int tool_audit(int argc, char **argv); /* audit.c: audit verify|tail|show … */
 int tool_doctor(int argc, char **argv); /* doctor.c */
+int tool_witness(int argc, char **argv); /* witness.c: witness init|serve|stdio … */
 int tool_policy(int argc, char **argv); /* policy.c: policy check|show|trust|test … */
 
 /* Prints "agentctl VERB: TEXT" and a newline on stderr. Returns TOOL_DAEMON when the error is one of the

@@ -56,6 +56,7 @@ static void free_ask(struct ask *a)
 	free(a->tool);
 	free(a->text);
 	free(a->says);
+	free(a->runs);
 	free(a->rule);
 	free(a->why);
 	free(a);
@@ -391,7 +392,7 @@ static size_t says_n(const struct ask_new *n)
 static size_t cost_of(const struct ask_new *n)
 {
 	return sizeof(struct ask) + n->text_n + says_n(n) + strlen(n->tool) + strlen(n->rule) +
-	       strlen(n->why);
+	       strlen(n->why) + (n->runs ? strlen(n->runs) : 0);
 }
 
 /* An answer to `approvals` must hold at least one ask: one that is too long would hide all others. */
@@ -428,10 +429,12 @@ static struct ask *new_ask(struct box *x, const struct ask_new *n)
 	a->tool = strdup(n->tool);
 	a->text = malloc(n->text_n + 1);
 	a->says = n->says ? strndup(n->says, says_n(n)) : NULL;
+	a->runs = n->runs ? strdup(n->runs) : NULL;
 	a->rule = strdup(n->rule);
 	a->why = strdup(n->why);
 	a->timer = evtimer_new(x->b->base, on_timer, a);
-	if (!a->tool || !a->text || (n->says && !a->says) || !a->rule || !a->why || !a->timer) {
+	if (!a->tool || !a->text || (n->says && !a->says) || (n->runs && !a->runs) || !a->rule ||
+		!a->why || !a->timer) {
 		free_ask(a);
 		return NULL;
 	}

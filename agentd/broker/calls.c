@@ -12,6 +12,7 @@
 
 #include "agentd/broker/calls.h"
 #include "agentd/broker/records.h"
+#include "agentd/broker/shelltext.h"
 #include "common/cleanup.h"
 #include "common/io.h"
 
@@ -283,13 +284,18 @@ static void flatten(struct call_scratch *s, json_t *v)
 	flatten_members(s, v);
 }
 
-static struct action *make_action(struct box *x, const struct tool_call *tc, struct error *e)
+static struct action_places places_of(const struct box *x, const struct tool_call *tc)
 {
-	struct call_scratch *s = x->b->scratch;
-	struct action_places places = {.ws = x->session->workspace,
+	return (struct action_places){.ws = x->session->workspace,
 		.home = x->session->home,
 		.tmp = AGENT_TMP,
 		.cwd = tc->cwd ? tc->cwd : x->session->cwd};
+}
+
+static struct action *make_action(struct box *x, const struct tool_call *tc, struct error *e)
+{
+	struct call_scratch *s = x->b->scratch;
+	struct action_places places = places_of(x, tc);
 	struct action *a = NULL;
 
 	s->n = s->bytes.n = s->path.n = 0;
@@ -325,6 +331,7 @@ struct judged {
 	char rule[512];
 	char reason[1536]; /* for allow and deny */
 	char why[512]; /* for an ask: to the human */
+	struct shell_judgement *shell; /* owned; what the call would run, or NULL */
 };
 
 static void judge_rule(struct judged *j, const struct decision *d)
@@ -338,8 +345,29 @@ static void judge_rule(struct judged *j, const struct decision *d)
 		snprintf(j->rule, sizeof j->rule, "%.*s", (int)n, d->rule);
 }
 
+/* part: what of the call decided; "" for all of it. */
+static void judge_decision(struct judged *j, const struct decision *d, const char *part)
+{
+	const char *why = d->why ? d->why : "";
+	int n = (int)text_cut(why, strlen(why), 240);
+
+	j->verdict = d->verdict;
+	judge_rule(j, d);
+	snprintf(j->why, sizeof j->why, "%.*s%s%s", n, why, *part && *why ? ", in: " : "", part);
+	if (d->verdict == VERDICT_ALLOW)
+		snprintf(j->reason, sizeof j->reason, "allowed by policy: %s", j->rule);
+	else
+		snprintf(j->reason, sizeof j->reason,
+			"agentd's policy denies this call: rule %s%s%s%s%s. Nothing was run. Reach "
+			"the goal another way, or tell the user which rule stands in the way; the "
+			"same call will be denied again.",
+			j->rule, *why ? ": " : "", why, *part ? ", because of: " : "", part);
+}
+
 static void judge(struct judged *j, struct box *x, const struct tool_call *tc)
 {
+	char part[SHELLTEXT_PART_CAP] = "";
+	struct action_places places;
 	struct error e = {0};
 	struct decision d;
 	struct action *a = make_action(x, tc, &e);
@@ -357,18 +385,16 @@ static void judge(struct judged *j, struct box *x, const struct tool_call *tc)
 	}
 	policy_decide(x->session->policy, a, &d);
 	action_digest(a, j->digest);
+	places = places_of(x, tc);
+	if (shelltext_decide(x->session->policy, &places, a, &d, part, &j->shell)) {
+		d = (struct decision){.verdict = VERDICT_DENY,
+			.rule = "fail-closed",
+			.file = "",
+			.why = "agentd is out of memory"};
+		*part = 0;
+	}
 	action_free(a);
-	j->verdict = d.verdict;
-	judge_rule(j, &d);
-	snprintf(j->why, sizeof j->why, "%s", d.why ? d.why : "");
-	if (d.verdict == VERDICT_ALLOW)
-		snprintf(j->reason, sizeof j->reason, "allowed by policy: %s", j->rule);
-	else
-		snprintf(j->reason, sizeof j->reason,
-			"agentd's policy denies this call: rule %s%s%s. Nothing was run. Reach the "
-			"goal another way, or tell the user which rule stands in the way; the same "
-			"call will be denied again.",
-			j->rule, d.why ? ": " : "", d.why ? d.why : "");
+	judge_decision(j, &d, part);
 }
 
 /* ---- recording ---- */
@@ -442,7 +468,7 @@ static void human_text(struct text *t, const json_t *input)
 
 static int hold(struct call *c, const struct tool_call *tc, const struct judged *j, struct error *e)
 {
-	struct text t = {0};
+	struct text t = {0}, runs = {0};
 	struct ask_new n = {.digest = j->digest,
 		.tool = tc->tool,
 		.says = tc->says,
@@ -453,8 +479,13 @@ static int hold(struct call *c, const struct tool_call *tc, const struct judged 
 	human_text(&t, tc->input);
 	n.text = t.p;
 	n.text_n = t.n;
-	r = t.failed ? error_set(e, ENOMEM, "cannot hold the call") : ask_hold(c, &n, e);
+	if (j->shell)
+		shelltext_runs(&runs, j->shell);
+	n.runs = runs.p;
+	r = t.failed || runs.failed ? error_set(e, ENOMEM, "cannot hold the call")
+				    : ask_hold(c, &n, e);
 	text_free(&t);
+	text_free(&runs);
 	return r;
 }
 
@@ -513,6 +544,7 @@ static void process(struct client *cl, const char *id, const struct tool_call *t
 		call_decide(c, j.verdict == VERDICT_ALLOW, j.rule, "%s", j.reason);
 		record_now(c, tc, "policy");
 	}
+	shell_judgement_free(j.shell);
 }
 
 /* 1 when params has only these members. */
@@ -587,6 +619,7 @@ static void do_explain(struct client *cl, const char *id, json_t *params)
 		text_add(&t, ",\"rule\":");
 		text_quote_str(&t, j.rule);
 		text_add(&t, "}");
+		shell_judgement_free(j.shell);
 		if (!t.failed)
 			conn_result(cl->conn, id, t.p, t.n);
 	}

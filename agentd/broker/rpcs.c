@@ -134,6 +134,10 @@ static void put_ask(struct text *t, const struct ask *a)
 	text_quote_str(t, a->why);
 	text_add(t, ",\"rule\":");
 	text_quote_str(t, a->rule);
+	if (a->runs) {
+		text_add(t, ",\"runs\":");
+		text_add(t, a->runs);
+	}
 	text_add(t, ",\"sandbox\":");
 	text_quote_str(t, a->box->info.name);
 	text_add(t, ",\"session\":");

@@ -120,6 +120,7 @@ struct ask {
 	char id[ASK_ID_CAP];
 	char digest[65];
 	char *tool, *text, *says, *rule, *why; /* owned; says may be NULL */
+	char *runs; /* owned; JSON: the commands in it; or NULL */
 	size_t text_n;
 	size_t cost; /* what it counts for in held_text */
 	uint64_t asked_ns, expires_ns; /* CLOCK_BOOTTIME: a suspended machine does not stop it */
@@ -246,6 +247,7 @@ void call_decide(struct call *c, int allow, const char *rule, const char *fmt, .
 int ask_granted(struct box *x, const char digest[65], char approval[ASK_ID_CAP]);
 struct ask_new {
 	const char *digest, *tool, *text, *says, *rule, *why;
+	const char *runs; /* JSON, or NULL */
 	size_t text_n;
 };
 /* Holds a call: joins an identical open ask or makes a new one. 0, or -1 with *e: deny. */

@@ -15,6 +15,8 @@
 struct alphabet {
 	uint64_t *work; /* steps that constructions may still take, NULL: any number. With none left
 			   they end with DFA_TOO_LARGE. A step is about a nanosecond */
+	struct choices *choices; /* what dfa_build keeps from one expression to the next (choice.h).
+				    NULL: nothing; otherwise all expressions live as long */
 	unsigned classes;
 	unsigned char of[256]; /* class of a byte */
 };
@@ -36,7 +38,9 @@ struct dfa {
 	uint32_t states; /* the start is state 0 */
 	uint32_t
 		absorbing; /* the states from here on are never left: nothing more needs to be read */
-	uint16_t *next; /* [state * alphabet->classes + class] */
+	unsigned columns; /* classes that lead to the same states from everywhere share one */
+	uint8_t column[256]; /* [class]; numbered as they first occur */
+	uint16_t *to; /* [state * columns + column] */
 	uint8_t *mark; /* [state] */
 };
 
@@ -67,9 +71,14 @@ enum dfa_status dfa_merge(struct dfa *const *d, size_t n, dfa_op *op, void *ctx,
 /* Changes each mark m to map[m] and makes the automaton minimal again. */
 enum dfa_status dfa_map(const struct dfa *d, const uint8_t map[256], struct dfa **out);
 
+static inline uint32_t dfa_next(const struct dfa *d, uint32_t state, unsigned class)
+{
+	return d->to[(size_t)state * d->columns + d->column[class]];
+}
+
 static inline uint32_t dfa_step(const struct dfa *d, uint32_t state, unsigned char byte)
 {
-	return d->next[(size_t)state * d->alphabet->classes + d->alphabet->of[byte]];
+	return dfa_next(d, state, d->alphabet->of[byte]);
 }
 
 uint8_t dfa_run(const struct dfa *d, const void *p, size_t n);

@@ -28,11 +28,18 @@ static inline int byteset_has(const struct byteset *s, unsigned byte)
 void byteset_range(struct byteset *s, unsigned lo, unsigned hi); /* both included */
 struct byteset byteset_not(const struct byteset *s);
 
+/* How NUL stands in the words of an expression, as far as its form shows it. */
+#define RE_PLAIN  1u /* in none of them */
+#define RE_FIELD  2u /* each ends with its only NUL */
+#define RE_FIELDS 4u /* each is a sequence of such, also the empty one */
+
 enum re_type { RE_EMPTY, RE_NONE, RE_SET, RE_TEXT, RE_CAT, RE_ALT, RE_STAR };
 
 struct re {
 	enum re_type type;
 	size_t nodes; /* states that an NFA of it has, at most */
+	unsigned fields; /* RE_PLAIN, … */
+	uint32_t hash; /* the same for what is written the same way */
 	union {
 		struct byteset set;
 		struct {
@@ -55,5 +62,7 @@ const struct re *re_alt(struct arena *a, const struct re *x, const struct re *y)
 const struct re *re_star(struct arena *a, const struct re *x);
 const struct re *re_opt(struct arena *a, const struct re *x);
 const struct re *re_plus(struct arena *a, const struct re *x);
+
+int re_same(const struct re *x, const struct re *y); /* 1: written the same way */
 
 #endif

@@ -104,7 +104,7 @@ static int search_run(struct search *s, const markset *want, uint32_t *found)
 			return 1;
 		}
 		for (unsigned c = 0; c < k; c++) {
-			uint32_t to = s->d->next[(size_t)now.state * k + c];
+			uint32_t to = dfa_next(s->d, now.state, c);
 			uint64_t cost = now.cost + s->price[c];
 
 			if (cost > s->cost[to] || (cost == s->cost[to] && s->by[to] <= s->byte[c]))
@@ -183,7 +183,7 @@ static void mark_alive(struct counter *c)
 		changed = 0;
 		for (uint32_t s = c->d->states; s-- > 0;) {
 			for (unsigned i = 0; !c->alive[s] && i < k; i++) {
-				if (c->alive[c->d->next[(size_t)s * k + i]]) {
+				if (c->alive[dfa_next(c->d, s, i)]) {
 					c->alive[s] = 1;
 					changed = 1;
 				}
@@ -215,7 +215,7 @@ static uint64_t count_from(struct counter *c, uint32_t s, uint32_t depth)
 		return WORDS_MANY; /* a cycle that leads to a wanted word, or too long to follow */
 	c->on_path[s] = 1;
 	for (unsigned i = 0; i < k && sum != WORDS_MANY; i++) {
-		uint32_t to = c->d->next[(size_t)s * k + i];
+		uint32_t to = dfa_next(c->d, s, i);
 
 		if (c->alive[to])
 			sum = add_many(sum, times(count_from(c, to, depth + 1), c->size[i]));

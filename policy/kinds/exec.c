@@ -31,6 +31,7 @@
 #include "policy/kinds/programs.h"
 #include "policy/text.h"
 
+#define EVERY_CLASS  "twna" /* of a program */
 #define PROGRAMS_FEW 4u /* known programs that one rule may be about without losing precision */
 
 /* ---- parts of expressions ---- */
@@ -289,11 +290,11 @@ static const struct re *in_any_directory(struct arena *a, const struct re *slash
 	return re_cat(a, any_text(a), slashed);
 }
 
-static const struct re *program_re(struct arena *a, const struct exec_rule *r)
+static const struct re *program_re(struct arena *a, const struct exec_rule *r, const char *classes)
 {
 	const struct re *p = pattern_re(a, &r->program);
 
-	return re_cat(a, r->is_path ? p : in_any_directory(a, p), re_end(a));
+	return arg(a, classes, r->is_path ? p : in_any_directory(a, p));
 }
 
 /* `busybox rm`: it goes by its own name, and whatever that begins; again and again. */
@@ -309,8 +310,7 @@ static const struct re *multicall(
 	by = arg(a, "fpouw", name);
 	while ((word = program_word(&at, &n)) != NULL)
 		by = re_alt(a, by, arg(a, "f", re_cat(a, re_text(a, word, n), name)));
-	self = re_cat(a, self, re_end(a));
-	self = re_cat(a, in_any_directory(a, re_cat(a, text(a, "/"), self)),
+	self = re_cat(a, arg(a, EVERY_CLASS, in_any_directory(a, re_cat(a, text(a, "/"), self))),
 		re_star(a, arg(a, "pow", re_cat(a, any_text(a), text(a, p->name)))));
 	return re_cat(a, self, by);
 }
@@ -324,8 +324,8 @@ static const struct re *each_known(struct arena *a, const struct exec_rule *r)
 	for (size_t i = 0; (p = program_at(i)) != NULL; i++) {
 		if (!is_about(r, p))
 			continue;
-		head = re_cat(a, text(a, "/"), re_cat(a, text(a, p->name), re_end(a)));
-		head = in_any_directory(a, head);
+		head = re_cat(a, text(a, "/"), text(a, p->name));
+		head = arg(a, EVERY_CLASS, in_any_directory(a, head));
 		all = re_alt(a, all,
 			re_cat(a, head, elements_re(a, r, UPPER, option_of(a, p), p->anywhere)));
 	}
@@ -351,7 +351,7 @@ static const struct re *all_known(struct arena *a, const struct exec_rule *r, in
 		options = re_alt(a, options, option(a, any_flag(a)));
 		between = 0;
 	}
-	return re_cat(a, program_re(a, r), elements_re(a, r, UPPER, options, between));
+	return re_cat(a, program_re(a, r, EVERY_CLASS), elements_re(a, r, UPPER, options, between));
 }
 
 static const struct re *known_re(struct arena *a, const struct exec_rule *r)
@@ -379,12 +379,13 @@ static const struct re *exec_language(
 {
 	const struct exec_rule *r = rule;
 	const struct program *p;
-	const struct re *head = program_re(a, r), *all;
+	const struct re *head, *all;
 
 	(void)shape;
 	if (side == LOWER)
-		return with_pins(a, re_cat(a, one_of(a, r->is_path ? "tw" : "t"),
-					    re_cat(a, head, elements_re(a, r, LOWER, NULL, 0))));
+		return with_pins(a, re_cat(a, program_re(a, r, r->is_path ? "tw" : "t"),
+					    elements_re(a, r, LOWER, NULL, 0)));
+	head = program_re(a, r, EVERY_CLASS);
 	for (size_t i = 0; !r->is_path && (p = program_at(i)) != NULL; i++) {
 		if (p->role == PROGRAM_MULTICALL)
 			head = re_alt(a, head, multicall(a, r, p));
@@ -392,7 +393,7 @@ static const struct re *exec_language(
 	all = re_cat(a, head, elements_re(a, r, UPPER, NULL, 0));
 	if (r->elements)
 		all = re_alt(a, all, known_re(a, r));
-	return with_pins(a, re_cat(a, one_of(a, "twna"), all));
+	return with_pins(a, all);
 }
 
 static const struct re *exec_held(struct arena *a)

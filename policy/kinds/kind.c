@@ -120,7 +120,10 @@ void word_byte(struct word_builder *b, unsigned byte)
 
 void word_field(struct word_builder *b, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		word_byte(b, (unsigned char)s[i]);
+	size_t room = b->cap - b->n, take = n < room ? n : room;
+
+	if (take)
+		memcpy(b->p + b->n, s, take);
+	b->n += take;
 	word_byte(b, 0);
 }

@@ -13,7 +13,7 @@ VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../vectors/a
 
 
 def verify(inst, folder, *options):
-    result = inst.ctl("audit", "verify", folder, "--json", *options, user="root")
+    result = inst.ctl("audit", "verify", folder, "--json", "--no-memory", *options, user="root")
     return result.code, json.loads(result.out)
 
 

@@ -108,6 +108,22 @@ def test_whoami_and_explain(inst):
     assert not [r for r in inst.records() if r["k"] == "request"]
 
 
+def test_a_human_reads_the_commands_not_the_quoting(inst):
+    """The listing of a shell call has its commands below it, one a line, and says what is opaque"""
+    p = session(inst)
+    text = "'to'uch a && \"rm\" 'b c' > f; eval x"
+    p.stdin.write(json.dumps({"method": "authorize", "params": tool(text)}).encode() + b"\n")
+    p.stdin.flush()
+    item = held(inst)[0]
+    listing = inst.ctl("approvals").ok().out
+    lines = listing.splitlines()
+    assert text in listing and "  would run: touch a" in lines, listing
+    lines = [line.strip() for line in lines]
+    assert "rm 'b c'" in lines and "(file) write f" in lines, listing
+    assert any(line.startswith("(opaque) a builtin that runs text") for line in lines), listing
+    inst.ctl("deny", item["id"]).ok()
+
+
 def test_ask_approved(inst):
     """An ask is held until the user approves it with agentctl, then allowed"""
     p = session(inst)
@@ -457,3 +473,21 @@ def test_many_calls(inst):
     assert [a["result"]["decision"] for a in answers] == ["allow"] * 200
     assert len([r for r in inst.records() if r["k"] == "decision"]) == 200
     inst.ctl("audit", "verify", user="root").ok()
+
+
+def test_approvals_become_suggestions(inst):
+    """policy suggest: approvals of real sessions; for root, and by the recorder for the user"""
+    for name in ("a", "b"):
+        p = session(inst, name, policy="policy: 1\n")
+        for _ in range(2):
+            send(p, tool("make check"))
+            inst.ctl("approve", held(inst)[0]["id"]).ok()
+            answer_of(p)
+        p.stdin.close()
+        p.wait()
+    path = inst.write("new.yaml", "policy: 1\n")
+    for user in ("alice", "root"):
+        r = inst.ctl("policy", "suggest", "--policy", path, "--json", user=user).ok()
+        report = json.loads(r.out)
+        assert [x["rule"] for x in report["suggestions"]] == ["Bash {/command: 'make check'}"], r
+        assert report["suggestions"][0]["prompts_saved"] == 4, r

@@ -217,6 +217,24 @@ def test_explain_says_which_rule_of_which_layer_decides():
         assert " deny " in lines["decision"] and "coding-base:" in lines["decision"]
 
 
+def test_explain_lists_the_commands_of_a_shell_text():
+    """policy explain 'shell …': every command with its decision, and what the whole comes to"""
+    with Place() as p:
+        p.write("project/p.yaml", "policy: 1\nexec: {allow: [git status ...], deny: [rm ...]}\n")
+        r = p.policy("explain", "shell 'git' status; eval \x07", "p.yaml")
+        assert r.returncode == 0 and "control character" in r.stdout and "\x07" not in r.stdout, r
+        r = p.policy("explain", "shell 'git' status && r\\m -rf \"a b\" > f &", "p.yaml")
+        lines = [line.split() for line in r.stdout.splitlines()]
+        assert r.returncode == 0 and lines[0] == ["command", "git", "status"], r
+        assert lines[1][0] == "allow" and lines[2] == ["command", "rm", "-rf", "'a", "b'"], r
+        assert lines[3][0] == "deny" and lines[4] == ["file", "write", "f"], r
+        assert lines[6][0] == "opaque" and lines[8][:2] == ["decision", "deny"], r
+        assert "p.yaml:2" in r.stdout and "hook" in r.stdout, r
+        p.write("project/t.yaml", "policy: 1\ntools: {allow: [Bash]}\n")
+        r = p.policy("explain", "shell rm x", "t.yaml")
+        assert r.returncode == 0 and "decision               none" in r.stdout, r
+
+
 def test_trust_tells_the_broker_path_and_digest_of_a_file_that_loads():
     """policy trust sends path and SHA-256 of the bytes it checked, never those of a bad file"""
     with Place() as p:

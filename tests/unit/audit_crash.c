@@ -68,7 +68,7 @@ static void check_log(const char *dir, int expect)
 	struct verify_report *v = calloc(1, sizeof *v);
 	int fd = dir_open(dir, NULL);
 
-	verify_dir(fd, NULL, NULL, v);
+	verify_dir(fd, &(struct verify_options){0}, v);
 	if ((int)v->result != expect && !(v->result == VERIFY_WARNINGS && !v->has_bad))
 		ck_abort_msg(
 			"verdict %d: %s: %s", v->result, v->finding[0].kind, v->finding[0].text);

@@ -24,7 +24,7 @@ static void check_log(void)
 	struct verify_report *r = calloc(1, sizeof *r);
 	int fd = dir_open(rig.dir, NULL);
 
-	verify_dir(fd, NULL, NULL, r);
+	verify_dir(fd, &(struct verify_options){0}, r);
 	if (r->result != VERIFY_OK)
 		ck_abort_msg(
 			"verdict %d: %s: %s", r->result, r->finding[0].kind, r->finding[0].text);

@@ -79,7 +79,7 @@ static void verify_is(enum verify_result want)
 	struct verify_report *r = calloc(1, sizeof *r);
 	int fd = dir_open(rig.dir, NULL);
 
-	verify_dir(fd, NULL, NULL, r);
+	verify_dir(fd, &(struct verify_options){0}, r);
 	if (r->result != want)
 		ck_abort_msg(
 			"verdict %d: %s: %s", r->result, r->finding[0].kind, r->finding[0].text);

@@ -100,7 +100,10 @@ static void teardown(void)
 
 static void verify(void)
 {
-	verify_dir(fd, note_signer_vkey(signer), seal_vkey[0] ? seal_vkey : NULL, &report);
+	verify_dir(fd,
+		&(struct verify_options){.key = note_signer_vkey(signer),
+			.seal_vkey = seal_vkey[0] ? seal_vkey : NULL},
+		&report);
 }
 
 static void expect(enum verify_result result, const char *kind)

@@ -28,7 +28,7 @@ static void verify_with(const struct note_vkey *key)
 {
 	int fd = dir_open(dir, NULL);
 
-	verify_dir(fd, key, NULL, &report);
+	verify_dir(fd, &(struct verify_options){.key = key}, &report);
 	close(fd);
 }
 

@@ -91,7 +91,7 @@ static enum verify_result verdict(void)
 	struct verify_report *r = calloc(1, sizeof *r);
 	enum verify_result v;
 
-	verify_dir(fd, NULL, NULL, r);
+	verify_dir(fd, &(struct verify_options){0}, r);
 	v = r->result;
 	free(r);
 	return v;
@@ -138,7 +138,7 @@ START_TEST(a_segment_of_a_terabyte_costs_nothing)
 	snprintf(path, sizeof path, "%s/wal/%020d.wal", dir, 0);
 	ck_assert_int_eq(truncate(path, 1ll << 40), 0);
 	must_refuse(EBADMSG);
-	verify_dir(fd, NULL, NULL, &r);
+	verify_dir(fd, &(struct verify_options){0}, &r);
 	ck_assert_int_eq(r.result, VERIFY_TAMPERED);
 }
 END_TEST
@@ -768,7 +768,7 @@ START_TEST(verify_raises_no_alarm_beside_a_busy_writer)
 	if (pid == 0)
 		write_forever();
 	while (io_now_mono() < end) {
-		verify_dir(fd, NULL, NULL, r);
+		verify_dir(fd, &(struct verify_options){0}, r);
 		/* before the child has the lock, the log is one at rest: that is no alarm either */
 		if (r->result != VERIFY_OK)
 			ck_abort_msg("verdict %d after %llu records: %s: %s", r->result,

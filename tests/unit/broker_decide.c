@@ -471,6 +471,119 @@ START_TEST(another_uid_than_the_agents_gets_no_connection)
 }
 END_TEST
 
+/* No session starts with rules of a section that has no gate yet: here one that runs gets them. */
+static struct policy *give_rules(const char *yaml)
+{
+	const struct policy_doc doc = {"/home/ann/p.yaml", POLICY_CLI, yaml, strlen(yaml)};
+	struct session *s = TAILQ_FIRST(&rig.b->boxes)->session;
+	struct policy *old = s->policy;
+	struct policy_error e;
+
+	s->policy = policy_load(&doc, 1, NULL, &e);
+	ck_assert_msg(s->policy != NULL, "%s", e.text);
+	return old;
+}
+
+static void take_rules(struct policy *old)
+{
+	struct session *s = TAILQ_FIRST(&rig.b->boxes)->session;
+
+	policy_free(s->policy);
+	s->policy = old;
+}
+
+static const char shell_rules[] = "policy: 1\n"
+				  "tools: {allow: [Bash, Fetch], deny: [bash]}\n"
+				  "exec:\n"
+				  "  allow: [git status ..., sh ...]\n"
+				  "  deny:\n"
+				  "    - cmd: git push ... flag(-f|--force) ...\n"
+				  "      why: use a branch\n";
+
+START_TEST(a_shell_call_is_denied_for_a_command_in_it)
+{
+	int fd = rig_box("web", 1000, 7, "");
+	struct policy *old = give_rules(shell_rules);
+	json_t *o;
+
+	rig_say(fd, AUTHORIZE("1", "Bash", "{\"command\":\"git status\"}"));
+	rig_expect(fd, "allow");
+	rig_say(fd, AUTHORIZE("2", "Fetch", "{\"command\":\"git push -f\"}"));
+	rig_expect(fd, "allow"); /* runs no shell */
+	o = rig_ask(fd, AUTHORIZE("3", "Bash",
+				"{\"command\":\"git status; sh -c 'git -C x push --forc'\"}"));
+	ck_assert_str_eq(rig_str(o, "result", "decision"), "deny");
+	ck_assert_ptr_nonnull(strstr(rig_str(o, "result", "rule"), "git push"));
+	ck_assert_ptr_nonnull(strstr(
+		rig_str(o, "result", "reason"), "use a branch, because of: git -C x push --forc"));
+	json_decref(o);
+	ck_assert_str_eq(rig_str(rig_last("decision"), "d", "verdict"), "deny");
+	/* Never laxer than the tool's own rule. */
+	rig_say(fd, AUTHORIZE("4", "bash", "{\"command\":\"git status\"}"));
+	rig_expect(fd, "deny");
+	take_rules(old);
+	close(fd);
+}
+END_TEST
+
+static void is_part(json_t *runs, size_t i, const char *kind, const char *text, const char *verdict)
+{
+	json_t *part = json_array_get(runs, i);
+
+	ck_assert_str_eq(json_string_value(json_object_get(part, "kind")), kind);
+	ck_assert_str_eq(json_string_value(json_object_get(part, "text")), text);
+	ck_assert_str_eq(json_string_value(json_object_get(part, "verdict")), verdict);
+}
+
+START_TEST(a_human_is_shown_the_commands_of_a_shell_call)
+{
+	int fd = rig_box("web", 1000, 7, ""), ann = rig_person(1000, 0);
+	struct policy *old = give_rules(shell_rules);
+	json_t *o, *a, *runs;
+
+	rig_say(fd, AUTHORIZE("1", "Bash",
+			    "{\"command\":\"git 'status' && \\\"ma\\\"ke 'a b' > f; eval x\"}"));
+	json_decref(rig_hear(fd)); /* it waits */
+	o = rig_ask(ann, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"approvals\"}");
+	a = json_array_get(json_object_get(json_object_get(o, "result"), "approvals"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(a, "text")),
+		"git 'status' && \"ma\"ke 'a b' > f; eval x");
+	ck_assert_ptr_nonnull(
+		strstr(json_string_value(json_object_get(a, "reason")), "make 'a b'"));
+	runs = json_object_get(a, "runs");
+	ck_assert_uint_eq(json_array_size(runs), 4);
+	is_part(runs, 0, "command", "git status", "allow");
+	is_part(runs, 1, "command", "make 'a b'", "ask");
+	is_part(runs, 2, "file", "write f", "ask");
+	is_part(runs, 3, "opaque",
+		"a builtin that runs text, or changes what later words mean: eval x", "ask");
+	json_decref(o);
+	take_rules(old);
+	close(ann);
+	close(fd);
+}
+END_TEST
+
+START_TEST(without_rules_about_programs_a_shell_call_is_what_its_tool_is)
+{
+	int fd = rig_box("web", 1000, 7, ""), ann = rig_person(1000, 0);
+	struct policy *old = give_rules("policy: 1\ntools: {allow: [Bash], ask: [bash]}\n");
+	json_t *o, *a;
+
+	rig_say(fd, AUTHORIZE("1", "Bash", "{\"command\":\"rm -rf /; eval x\"}"));
+	rig_expect(fd, "allow");
+	rig_say(fd, AUTHORIZE("2", "bash", "{\"command\":\"'rm' x\"}"));
+	json_decref(rig_hear(fd));
+	o = rig_ask(ann, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"approvals\"}");
+	a = json_array_get(json_object_get(json_object_get(o, "result"), "approvals"), 0);
+	is_part(json_object_get(a, "runs"), 0, "command", "rm x", "none");
+	json_decref(o);
+	take_rules(old);
+	close(ann);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("broker: decisions");
@@ -498,6 +611,9 @@ int main(void)
 	tcase_add_test(t, a_hook_event_that_cannot_be_read_is_a_deny);
 	tcase_add_test(t, a_client_that_reads_nothing_costs_others_nothing);
 	tcase_add_test(t, another_uid_than_the_agents_gets_no_connection);
+	tcase_add_test(t, a_shell_call_is_denied_for_a_command_in_it);
+	tcase_add_test(t, a_human_is_shown_the_commands_of_a_shell_call);
+	tcase_add_test(t, without_rules_about_programs_a_shell_call_is_what_its_tool_is);
 	tcase_add_test(t, a_small_call_does_not_make_the_broker_use_much_memory);
 	tcase_add_test(t, a_sandbox_that_connects_without_end_leaves_the_broker_to_others);
 	suite_add_tcase(s, t);
