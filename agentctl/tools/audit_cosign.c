@@ -178,7 +178,7 @@ static int ask(const char *url, const char *request, size_t n, char answer[ANSWE
 
 /* ---- one witness ---- */
 
-static size_t make_request(const struct cosign *x, uint64_t old, char request[REQUEST_MAX])
+static size_t make_request(const struct cosign *x, uint64_t old, char *request)
 {
 	struct hashes h = {x->dir, x->c.size};
 	struct tree_hash path[PROOF_MAX];
@@ -245,6 +245,17 @@ static int other_size(
 		name, (unsigned long long)*old, (unsigned long long)x->c.size);
 }
 
+/* 422: it knows other records than those that this log has now. */
+static int forked(struct cosign *x, const char *name, struct error *e)
+{
+	x->rolled_back = 1;
+	return error_set(e, 0,
+		"FORK: what %.60s has signed is no part of this log. An older state of it was put in "
+		"its place and has grown since, or two histories were written: do not let agents run "
+		"on it",
+		name);
+}
+
 static int ask_witness(struct cosign *x, const struct quorum_witness *w, struct error *e)
 {
 	static char request[REQUEST_MAX], answer[ANSWER_MAX];
@@ -261,6 +272,8 @@ static int ask_witness(struct cosign *x, const struct quorum_witness *w, struct 
 			return -1;
 		if (status == 200 && body)
 			return keep_line(x, w->vkey, body, e);
+		if (status == 422)
+			return forked(x, w->name, e);
 		if (status != 409 || !body)
 			return error_set(e, 0, "refused with %d: %.200s", status, body ? body : "");
 		if (other_size(x, body, w->name, &old, e) < 0)
