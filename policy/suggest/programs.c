@@ -31,6 +31,7 @@ static int split(const struct action *a, struct start *s)
 {
 	const char *p = (const char *)a->word[0].p, *end = p + a->word[0].n;
 
+	p++; /* what is pinned does not make another command */
 	*s = (struct start){.class = *p, .path = p + 1};
 	if (*p != EXEC_TRUSTED && *p != EXEC_WRITABLE)
 		return -1;
