@@ -298,8 +298,9 @@ static enum dfa_status subset_number(struct subset *b, unsigned c, uint32_t *out
 	const uint64_t *row = b->row + c * b->sets.words;
 	enum dfa_status status = bitsets_number(&b->sets, row, b->row_hash[c], out);
 
+	/* The analyzer loses sight of the rows here; subset_free frees them. */
 	if (status || *out < b->rows.states)
-		return status;
+		return status; // NOLINT(clang-analyzer-unix.Malloc)
 	if (b->rows.states == DFA_STATES_MAX)
 		return DFA_TOO_LARGE;
 	return rows_add(&b->rows, row[NFA_END] & 1 ? b->mark : 0) ? DFA_NO_MEMORY : DFA_OK;

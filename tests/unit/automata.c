@@ -1,5 +1,7 @@
 /* Automata: expressions, products, minimal forms and words, against a matcher that follows the
  * expression itself. */
+#include "policy/automata/choice.h"
+#include "policy/automata/table.h"
 #include "policy/automata/words.h"
 #include "tests/lib/policy_rig.h"
 
@@ -170,6 +172,100 @@ START_TEST(an_expression_with_many_alternatives_is_built_in_parts_and_means_the_
 		teardown();
 		setup();
 	}
+}
+END_TEST
+
+/* Sequences of fields: texts without NUL, each with one behind it. */
+static const struct re *random_fields(unsigned depth)
+{
+	switch (depth == 0 ? 0 : pick(6)) {
+	case 0:
+	case 1:
+		return re_cat(&arena, random_re(2), re_range(&arena, 0, 0));
+	case 2:
+		return re_star(&arena, random_fields(depth - 1));
+	case 3:
+		return re_alt(&arena, random_fields(depth - 1), random_fields(depth - 1));
+	default:
+		return re_cat(&arena, random_fields(depth - 1), random_fields(depth - 1));
+	}
+}
+
+static size_t random_fields_word(unsigned char *p, size_t max)
+{
+	size_t n = random_word(p, max);
+
+	for (size_t i = 0; i < n; i++)
+		p[i] = pick(3) == 0 || (i + 1 == n && pick(4)) ? 0 : p[i];
+	return n;
+}
+
+/* Built field by field, and with what earlier expressions left behind. */
+START_TEST(an_expression_of_fields_means_the_same_whatever_was_built_before)
+{
+	size_t accepted = 0;
+
+	for (int round = 0; round < 300; round++) {
+		const struct re *r[3];
+		struct alphabet a;
+
+		alphabet_init(&a);
+		for (int i = 0; i < 3; i++) {
+			r[i] = i ? re_cat(&arena, r[0], random_fields(3)) : random_fields(3);
+			ck_assert(r[i]->fields & RE_FIELDS);
+			alphabet_add(&a, r[i]);
+		}
+		a.choices = round % 2 ? choices_new() : NULL;
+		for (int i = 0; i < 3; i++) {
+			struct table *t;
+			struct dfa *d;
+
+			ck_assert_int_eq(dfa_build(&a, r[i], 7, &d), DFA_OK);
+			ck_assert_int_eq(table_new(d, &t), DFA_OK);
+			for (int j = 0; j < 60; j++) {
+				unsigned char p[12];
+				size_t n = random_fields_word(p, sizeof p);
+				uint8_t expect = matches(r[i], p, n) ? 7 : 0;
+
+				accepted += expect != 0;
+				ck_assert_int_eq(dfa_run(d, p, n), expect);
+				ck_assert_int_eq(table_run(t, p, n), expect);
+			}
+			table_free(t);
+			dfa_free(d);
+		}
+		choices_free(a.choices);
+		teardown();
+		setup();
+	}
+	ck_assert_uint_gt(accepted, 1000);
+	printf("automata: %zu words of fields accepted\n", accepted);
+}
+END_TEST
+
+/* More labels at one point than a choice has room for: built the other way, with the same meaning. */
+START_TEST(too_many_fields_at_one_point_are_built_as_a_whole)
+{
+	const struct re *r = re_none(&arena);
+	struct alphabet a;
+	struct dfa *d;
+
+	for (unsigned i = 0; i < 80; i++) {
+		char text[8];
+
+		snprintf(text, sizeof text, "x%u", i);
+		r = re_alt(&arena, r,
+			re_cat(&arena, re_text(&arena, text, strlen(text) + 1),
+				re_text(&arena, i % 2 ? "odd" : "even", i % 2 ? 4 : 5)));
+	}
+	alphabet_init(&a);
+	alphabet_add(&a, r);
+	ck_assert_int_eq(dfa_build(&a, r, 1, &d), DFA_OK);
+	ck_assert_int_eq(dfa_run(d, "x79\0odd", 8), 1);
+	ck_assert_int_eq(dfa_run(d, "x78\0odd", 8), 0);
+	ck_assert_int_eq(dfa_run(d, "x78\0even", 9), 1);
+	ck_assert_int_eq(dfa_run(d, "x80\0even", 9), 0);
+	dfa_free(d);
 }
 END_TEST
 
@@ -352,6 +448,8 @@ int main(void)
 	tcase_add_test(t, an_automaton_accepts_exactly_the_words_of_its_expression);
 	tcase_add_test(
 		t, an_expression_with_many_alternatives_is_built_in_parts_and_means_the_same);
+	tcase_add_test(t, an_expression_of_fields_means_the_same_whatever_was_built_before);
+	tcase_add_test(t, too_many_fields_at_one_point_are_built_as_a_whole);
 	tcase_add_test(t, products_do_to_marks_what_their_operation_does);
 	tcase_add_test(t, one_language_has_one_automaton_however_it_is_written);
 	tcase_add_test(t, a_merge_of_many_is_the_merge_of_each_with_the_next_in_any_order);
