@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "audit/b64.h"
+#include "audit/bytes.h"
 #include "audit/checkpoint.h"
 #include "audit/record.h"
 #include "common/cleanup.h"
@@ -82,25 +83,12 @@ int seal_is(const void *leaf, size_t n)
 	       memcmp(comma, kind, sizeof kind - 1) == 0;
 }
 
-/* The next line, without its LF. 0, or -1 at the end. */
-static int take_line(struct span *rest, struct span *line)
-{
-	const char *lf = rest->n ? memchr(rest->p, '\n', rest->n) : NULL;
-
-	if (!lf)
-		return -1;
-	*line = (struct span){rest->p, (size_t)(lf - rest->p)};
-	rest->n -= line->n + 1;
-	rest->p = lf + 1;
-	return 0;
-}
-
 /* The next line behind a word and a space. */
 static int take_field(struct span *rest, const char *word, struct span *value)
 {
 	size_t n = strlen(word);
 
-	if (take_line(rest, value) < 0 || value->n <= n || memcmp(value->p, word, n) != 0)
+	if (bytes_line(rest, value) < 0 || value->n <= n || memcmp(value->p, word, n) != 0)
 		return -1;
 	value->p += n;
 	value->n -= n;
@@ -112,12 +100,12 @@ static int parse_text(struct span text, const char *name, struct seal *out)
 	struct span line, epoch, next, time;
 	struct tree_hash key;
 
-	if (take_line(&text, &line) < 0 || line.n != strlen(name) ||
+	if (bytes_line(&text, &line) < 0 || line.n != strlen(name) ||
 		memcmp(line.p, name, line.n) != 0)
 		return -1;
-	if (take_line(&text, &line) < 0 || checkpoint_parse_size(line.p, line.n, &out->index) < 0)
+	if (bytes_line(&text, &line) < 0 || checkpoint_parse_size(line.p, line.n, &out->index) < 0)
 		return -1;
-	if (take_line(&text, &line) < 0 || checkpoint_parse_hash(line.p, line.n, &out->root) < 0)
+	if (bytes_line(&text, &line) < 0 || checkpoint_parse_hash(line.p, line.n, &out->root) < 0)
 		return -1;
 	if (take_field(&text, "epoch ", &epoch) < 0 || take_field(&text, "next ", &next) < 0 ||
 		take_field(&text, "time ", &time) < 0 || text.n)

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/bytes.h"
 #include "audit/crc32c.h"
 #include "audit/dir.h"
 #include "audit/fault.h"
@@ -55,21 +56,6 @@ struct sealer {
 	pthread_cond_t cond;
 };
 
-static void put_le(unsigned char *p, uint64_t v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = (unsigned char)(v >> (8 * i));
-}
-
-static uint64_t get_le(const unsigned char *p, size_t n)
-{
-	uint64_t v = 0;
-
-	while (n--)
-		v = v << 8 | p[n];
-	return v;
-}
-
 static const unsigned char *public_of(const struct key *k)
 {
 	return k->secret + SEAL_SEED;
@@ -105,9 +91,9 @@ static void fill_page(struct sealer *s, const struct key *k)
 	memset(p, 0, SLOT);
 	memcpy(p, magic, sizeof magic);
 	memcpy(p + AT_ID, s->log_id, sizeof s->log_id);
-	put_le(p + AT_EPOCH, k->epoch, 8);
+	bytes_put_le(p + AT_EPOCH, k->epoch, 8);
 	memcpy(p + AT_SEED, k->secret, SEAL_SEED);
-	put_le(p + AT_CRC, crc32c(0, p, AT_CRC), 4);
+	bytes_put_le(p + AT_CRC, crc32c(0, p, AT_CRC), 4);
 }
 
 /* A slot that is torn, of another log or in the wrong place holds no key. */
@@ -116,11 +102,11 @@ static void read_page(struct sealer *s, size_t slot)
 	const unsigned char *p = s->secret->page;
 	struct key *k = &s->secret->key[slot];
 
-	k->epoch = get_le(p + AT_EPOCH, 8);
+	k->epoch = bytes_get_le(p + AT_EPOCH, 8);
 	from_seed(k, p + AT_SEED);
 	k->there = memcmp(p, magic, sizeof magic) == 0 &&
 		   memcmp(p + AT_ID, s->log_id, sizeof s->log_id) == 0 &&
-		   crc32c(0, p, AT_CRC) == (uint32_t)get_le(p + AT_CRC, 4) &&
+		   crc32c(0, p, AT_CRC) == (uint32_t)bytes_get_le(p + AT_CRC, 4) &&
 		   k->epoch % SEALER_SLOTS == slot;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/bytes.h"
 #include "audit/crc32c.h"
 #include "audit/dir.h"
 #include "audit/fault.h"
@@ -23,21 +24,6 @@
 #define WAL_NEXT   "wal/next"
 
 static const char magic[16] = "agentd-wal-v1\n";
-
-static void put_le(unsigned char *p, uint64_t v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = (unsigned char)(v >> (8 * i));
-}
-
-static uint64_t get_le(const unsigned char *p, size_t n)
-{
-	uint64_t v = 0;
-
-	while (n--)
-		v = v << 8 | p[n];
-	return v;
-}
 
 static int is_zero(const unsigned char *p, size_t n)
 {
@@ -71,12 +57,12 @@ static void make_header(unsigned char h[WAL_HEADER], const unsigned char log_id[
 	memset(h, 0, WAL_HEADER);
 	memcpy(h, magic, sizeof magic);
 	memcpy(h + 16, log_id, 32);
-	put_le(h + 48, crc32c(0, h, 48), 4);
+	bytes_put_le(h + 48, crc32c(0, h, 48), 4);
 }
 
 static int header_ok(const unsigned char h[WAL_HEADER], const unsigned char *log_id)
 {
-	return memcmp(h, magic, sizeof magic) == 0 && get_le(h + 48, 4) == crc32c(0, h, 48) &&
+	return memcmp(h, magic, sizeof magic) == 0 && bytes_get_le(h + 48, 4) == crc32c(0, h, 48) &&
 	       is_zero(h + 52, WAL_HEADER - 52) && (!log_id || memcmp(h + 16, log_id, 32) == 0);
 }
 
@@ -247,13 +233,13 @@ static int read_frame(struct wal_scan *s, uint64_t at, struct frame *f)
 
 	if (!p || p[0] != FRAME_LEAF || p[1] > FRAME_LAST)
 		return -1;
-	f->len = (size_t)get_le(p + 2, 2);
+	f->len = (size_t)bytes_get_le(p + 2, 2);
 	p = fetch(s, at, WAL_FRAME + f->len);
-	if (!p || (uint32_t)get_le(p + 4, 4) != frame_crc(p, f->len))
+	if (!p || (uint32_t)bytes_get_le(p + 4, 4) != frame_crc(p, f->len))
 		return -1;
 	f->flags = p[1];
-	f->index = get_le(p + 8, 8);
-	f->batch = get_le(p + 16, 8);
+	f->index = bytes_get_le(p + 8, 8);
+	f->batch = bytes_get_le(p + 16, 8);
 	f->leaf = p + WAL_FRAME;
 	return 0;
 }
@@ -602,12 +588,12 @@ int wal_stage(struct wal *w, const void *leaf, size_t n)
 		return -1;
 	p[0] = FRAME_LEAF;
 	p[1] = 0;
-	put_le(p + 2, n, 2);
-	put_le(p + 8, w->durable + w->staged, 8);
-	put_le(p + 16, w->durable, 8);
+	bytes_put_le(p + 2, n, 2);
+	bytes_put_le(p + 8, w->durable + w->staged, 8);
+	bytes_put_le(p + 16, w->durable, 8);
 	memcpy(p + WAL_FRAME, leaf, n);
 	memset(p + WAL_FRAME + n, 0, size - WAL_FRAME - n);
-	put_le(p + 4, frame_crc(p, n), 4);
+	bytes_put_le(p + 4, frame_crc(p, n), 4);
 	w->last = w->len;
 	w->len += size;
 	w->staged++;
@@ -629,7 +615,7 @@ static void mark_last(struct wal *w)
 	unsigned char *p = w->buf + w->last;
 
 	p[1] = FRAME_LAST;
-	put_le(p + 4, frame_crc(p, (size_t)get_le(p + 2, 2)), 4);
+	bytes_put_le(p + 4, frame_crc(p, (size_t)bytes_get_le(p + 2, 2)), 4);
 }
 
 static int write_batch(struct wal *w)

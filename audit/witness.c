@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/bytes.h"
 #include "audit/checkpoint.h"
 #include "audit/dir.h"
 #include "audit/fault.h"
@@ -230,27 +231,15 @@ static int look_up(struct witness *w, const char *origin, struct known *k, struc
 
 /* ---- requests ---- */
 
-static int take_line(struct span *rest, struct span *line)
-{
-	const char *lf = rest->n ? memchr(rest->p, '\n', rest->n) : NULL;
-
-	if (!lf)
-		return -1;
-	*line = (struct span){rest->p, (size_t)(lf - rest->p)};
-	rest->n -= line->n + 1;
-	rest->p = lf + 1;
-	return 0;
-}
-
 static int parse_request(const char *p, size_t n, struct request *out)
 {
 	struct span rest = {p, n}, line;
 
 	*out = (struct request){0};
-	if (take_line(&rest, &line) < 0 || line.n < 5 || memcmp(line.p, "old ", 4) != 0 ||
+	if (bytes_line(&rest, &line) < 0 || line.n < 5 || memcmp(line.p, "old ", 4) != 0 ||
 		checkpoint_parse_size(line.p + 4, line.n - 4, &out->old) < 0)
 		return -1;
-	while (take_line(&rest, &line) == 0 && line.n) {
+	while (bytes_line(&rest, &line) == 0 && line.n) {
 		if (out->n == PROOF_CAP ||
 			checkpoint_parse_hash(line.p, line.n, &out->path[out->n++]) < 0)
 			return -1;

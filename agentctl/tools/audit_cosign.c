@@ -250,8 +250,10 @@ static int forked(struct cosign *x, const char *name, struct error *e)
 {
 	x->rolled_back = 1;
 	return error_set(e, 0,
-		"FORK: what %.60s has signed is no part of this log. An older state of it was put in "
-		"its place and has grown since, or two histories were written: do not let agents run "
+		"FORK: what %.60s has signed is no part of this log. An older state of it was put "
+		"in "
+		"its place and has grown since, or two histories were written: do not let agents "
+		"run "
 		"on it",
 		name);
 }
@@ -309,8 +311,11 @@ static int load(struct cosign *x, const char *dir, const char *policy, struct er
 	const struct note_vkey *key = NULL;
 
 	x->quorum = text ? quorum_parse(text, n, e) : NULL;
-	if (!x->quorum)
-		return text ? error_prefix(e, "%.200s", policy) : -1;
+	if (!x->quorum) {
+		if (text)
+			(void)error_prefix(e, "%.200s", policy);
+		return -1;
+	}
 	x->dir = audit_open(dir, e);
 	x->note = x->dir < 0 ? NULL : (char *)dir_read(x->dir, "checkpoint", NOTE_MAX, &x->n, e);
 	if (!x->note)

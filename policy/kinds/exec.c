@@ -753,6 +753,8 @@ static const struct re *exec_natural(struct arena *a)
 const struct kind kind_exec = {.id = ACTION_EXEC,
 	.name = "exec",
 	.section = "exec",
+	.mechanism =
+		"nothing yet: this version has no gate for exec rules, and runs nothing with them",
 	.key = "cmd",
 	.hint = "`git status ...` or `git push origin HEAD:refs/heads/agent/*`",
 	.parse = exec_parse,

@@ -137,7 +137,8 @@ static struct insertion *insertion_new(struct editor *d, size_t line)
 {
 	struct insertion *x = &d->at[d->insertions];
 
-	*x = (struct insertion){.line = line, .order = d->insertions};
+	x->line = line; /* the rest is zero: places are used once */
+	x->order = d->insertions;
 	return x;
 }
 
@@ -242,8 +243,9 @@ static int add_section(struct editor *d, const struct yaml_value *root,
 		failed = into_section(d, x, section, &items, w.f);
 	else
 		at_end(d, x, &items, w.f);
+	d->insertions++; /* from here on edit_add frees what is in it */
 	x->lines = writer_close(&w);
-	d->insertions++;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it takes at[] for one place; edit_add frees all */
 	return failed || !x->lines ? -1 : 0;
 }
 

@@ -161,7 +161,7 @@ static void keep(
 	struct idea *x = idea_new(o);
 
 	if (x)
-		x->member = reallocarray(NULL, g->items, sizeof *x->member);
+		x->member = reallocarray(NULL, g->items, sizeof(void *));
 	if (!x || !x->member || take_texts(x, text, except, excepts)) {
 		if (x)
 			idea_free(x);

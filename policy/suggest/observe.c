@@ -230,7 +230,7 @@ static void count(struct suggest_log *l, uint32_t meet, const struct suggest_eve
 int suggest_log_add(struct suggest_log *l, const struct suggest_event *ev, struct error *e)
 {
 	int refused = ev->outcome == SUGGEST_REFUSED;
-	uint32_t session, action, meet;
+	uint32_t session = 0, action = 0, meet = 0;
 	enum found f = session_of(l, ev->session, refused, &session);
 
 	l->totals.events++;

@@ -42,9 +42,9 @@ struct suggest_log {
 	struct suggest_totals totals;
 };
 
-#define FOR_MEETS(l, a, m)                                                                  \
-	for (const struct observed_meet *m =                                                \
-			(l)->action[a].first ? &(l)->meet[(l)->action[a].first - 1] : NULL; \
-		m; m = m->next ? &(l)->meet[m->next - 1] : NULL)
+#define FOR_MEETS(l, a, m)                                                                      \
+	for (const struct observed_meet *(m) =                                                  \
+			(l)->action[(a)].first ? &(l)->meet[(l)->action[(a)].first - 1] : NULL; \
+		m; (m) = (m)->next ? &(l)->meet[(m)->next - 1] : NULL)
 
 #endif

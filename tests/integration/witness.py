@@ -1,5 +1,5 @@
-"""Witnesses: a log's checkpoints are signed by other machines (here: another directory, reached over HTTP
-and through a real sshd's forced command), so that an older state of the log is noticed."""
+"""Witnesses: a log's checkpoints are signed by other machines (here: another directory, reached
+over HTTP and through a real sshd's forced command), so that an older state is noticed."""
 import json
 import os
 import re
@@ -15,7 +15,8 @@ from openssh import Server, free_port
 
 def make_witness(inst, name):
     state = os.path.join(inst.base, name)
-    made = inst.ctl("witness", "init", "--state", state, f"witness.example/{name}", user="root").ok()
+    key_name = f"witness.example/{name}"
+    made = inst.ctl("witness", "init", "--state", state, key_name, user="root").ok()
     with open(inst.state_dir + "/audit/log.vkey", encoding="ascii") as f:
         inst.ctl("witness", "add-log", "--state", state, f.read().strip(), user="root").ok()
     return state, made.out.strip()
@@ -62,7 +63,7 @@ def ssh_wrapper(inst, server, key):
 
 
 def test_http_and_ssh(inst):
-    """A checkpoint is signed over HTTP and through a forced command of sshd; verify counts both, and a
+    """A checkpoint is signed over HTTP and by a forced command of sshd; verify counts both, and a
     quorum of two is missed when one is taken away"""
     inst.run("true").ok()
     first, vkey1 = make_witness(inst, "w1")
@@ -98,8 +99,8 @@ def test_http_and_ssh(inst):
 
 
 def test_an_old_state_is_noticed(inst):
-    """An older state of the whole machine, keys and all, is put back: the witness refuses to sign it, and
-    verify says ROLLBACK to who has kept a later checkpoint"""
+    """An older state of the whole machine, keys and all, is put back: the witness does not sign
+    it, and verify says ROLLBACK to who has kept a later checkpoint"""
     inst.run("true").ok()
     state, vkey = make_witness(inst, "w1")
     process, url = serve(inst, state)

@@ -1,6 +1,7 @@
-"""A private OpenSSH server for one test: own configuration, host key and port on the loopback. It runs as
-root in a mount namespace of its own, with an /etc/passwd that has the user sshd wants and the tests' users.
-Debian's openssh-server is used, but never installed: installing it would open port 22 of the machine."""
+"""A private OpenSSH server for one test: own configuration, host key and port on the loopback. It
+runs as root in a mount namespace of its own, with an /etc/passwd that has the user sshd wants and
+the tests' users. Debian's openssh-server is used, but never installed: installing it would open
+port 22 of the machine."""
 import fcntl
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 
 from agentd import SOURCE, USERS, end_process, wait_until
 
-CACHE = os.path.join(os.path.abspath(os.environ.get("BUILD", os.path.join(SOURCE, "build"))), "openssh")
+CACHE = os.path.join(os.path.abspath(os.environ.get("BUILD", SOURCE + "/build")), "openssh")
 PACKAGES = ["openssh-server", "libwrap0"]
 SETUP = """
 set -e
@@ -31,13 +32,15 @@ def sshd():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(path):
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 120}
-            if subprocess.run(["apt-get", "download", *PACKAGES], cwd=CACHE, check=False, **quiet).returncode:
+            download = ["apt-get", "download", *PACKAGES]
+            if subprocess.run(download, cwd=CACHE, check=False, **quiet).returncode:
                 subprocess.run(["apt-get", "-q", "update"], check=True, **quiet)
-                subprocess.run(["apt-get", "download", *PACKAGES], cwd=CACHE, check=True, **quiet)
+                subprocess.run(download, cwd=CACHE, check=True, **quiet)
             for name in sorted(os.listdir(CACHE)):
                 if name.endswith(".deb"):
-                    subprocess.run(["dpkg", "-x", name, "unpacked"], cwd=CACHE, check=True, **quiet)
-            # Not what else is in there: make looks for *.d below build, and /etc has such directories.
+                    unpack = ["dpkg", "-x", name, "unpacked"]
+                    subprocess.run(unpack, cwd=CACHE, check=True, **quiet)
+            # Nothing else: make looks for *.d below build, and /etc has directories of such names.
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.rename(os.path.join(CACHE, "unpacked/usr/lib"), os.path.join(CACHE, "root/usr/lib"))
             os.rename(os.path.join(CACHE, "unpacked/usr/sbin/sshd"), path)
@@ -110,7 +113,8 @@ MaxSessions 300
     def key(self, name):
         """Makes a key pair; the path of the private one."""
         path = os.path.join(self.dir, name)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path],
+                       check=True)
         return path
 
     def public(self, name):
@@ -125,7 +129,7 @@ MaxSessions 300
         return path
 
     def client(self, key):
-        """Options of ssh(1) that reach this server with that key and nothing of the machine's own."""
+        """Options of ssh(1): this server, that key, nothing of the machine's own."""
         return ["-F", "none", "-p", str(self.port), "-i", key, "-o", "IdentitiesOnly=yes",
                 "-o", f"UserKnownHostsFile={self.dir}/known_hosts", "-o", "BatchMode=yes"]
 

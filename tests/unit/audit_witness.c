@@ -198,7 +198,7 @@ START_TEST(of_sixteen_who_ask_at_once_for_two_histories_one_is_signed)
 			int len = snprintf(request, sizeof request, "old 0\n\n%.*s", (int)n, note);
 
 			witness_add_checkpoint(w, request, (size_t)len, 1790000777, &a);
-			_exit(a.status == 200);
+			_exit(a.status == 200 ? 1 : 0);
 		}
 	}
 	for (int i = 0; i < 16; i++) {

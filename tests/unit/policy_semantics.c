@@ -2,6 +2,7 @@
  * the one sentence (deny > ask > allow; nothing matches: unmatched). */
 #include <time.h>
 
+#include "policy/kinds/kind.h"
 #include "tests/lib/policy_rig.h"
 
 /* ---- examples ---- */
@@ -627,6 +628,16 @@ START_TEST(a_megabyte_of_command_among_100_rules_is_decided_quickly)
 }
 END_TEST
 
+START_TEST(every_kind_says_what_enforces_it)
+{
+	const struct kind *k;
+
+	printf("  explain names a mechanism for every kind of action\n");
+	for (size_t i = 0; (k = kind_at(i)) != NULL; i++)
+		ck_assert_msg(k->mechanism && *k->mechanism, "%s", k->name);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("policy_semantics");
@@ -653,6 +664,7 @@ int main(void)
 	tcase_add_test(t, adding_a_layer_without_allow_rules_never_relaxes_a_decision);
 	tcase_add_test(t, a_stack_allows_only_what_each_of_its_ceilings_allows);
 	tcase_add_test(t, a_decision_among_100_rules_takes_about_a_microsecond_or_less);
+	tcase_add_test(t, every_kind_says_what_enforces_it);
 	suite_add_tcase(s, t);
 	return rig_run(s);
 }

@@ -80,6 +80,10 @@ static void edited(const char *old)
 	edit_free(&r);
 }
 
+static const char far_apart[] = "# \xc3\xbc\npolicy: 1\nname: \"\xc3\xbc\"\n\n\n\n\n\n\n\n\n\n"
+				"exec: {\"allow\": [ls]}\n\n\n\n\n\n\n\n\n\n\n\n"
+				"net:\n  deny:\n  - \"**:22\"\n\n\n";
+
 START_TEST(rules_go_into_every_layout)
 {
 	static const char *const documents[] = {
@@ -94,11 +98,8 @@ START_TEST(rules_go_into_every_layout)
 		"policy: 1\nexec: {deny: [sudo ...]}\n",
 		"policy: 1\nexec:\n  # never\n  deny:\n    - sudo ...\n",
 		"policy: 1\nnet:\n  allow: [\"b.example:443\"]\nexec:\n  deny: [sudo ...]",
-		"# \xc3\xbc\npolicy: 1\nname: \"\xc3\xbc\"\n\n\n\n\n\n\n\n\n\nexec: {\"allow\": "
-		"[ls]}\n"
-		"\n\n\n\n\n\n\n\n\n\nnet:\n  deny:\n  - \"**:22\"\n\n\n",
-		"# mine\n\npolicy: 1\nnet: {allow: [\"b.example:443\"]}\nexec: {allow: [ls]}\n# "
-		"end\n",
+		far_apart,
+		"# mine\n\npolicy: 1\nnet: {allow: [\"b.example:443\"]}\nexec: {allow: [ls]}\n",
 	};
 
 	printf("  block and flow lists, sections that are not there, files without a last line "
