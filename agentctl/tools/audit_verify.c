@@ -263,6 +263,21 @@ static int make_parents(char *path)
 	return 0;
 }
 
+static int is_own_directory(const char *path)
+{
+	cleanup_free char *copy = strdup(path);
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	struct stat st;
+
+	if (!slash)
+		return 0;
+	*slash = 0;
+	if (lstat(copy, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid())
+		return 1;
+	errno = EPERM;
+	return 0;
+}
+
 /* Trust on continuity: under a pinned key each run is held against the one before. */
 static void find_memory(struct inputs *in)
 {
@@ -310,7 +325,8 @@ static void remember(const struct inputs *in, int logdir, const struct verify_re
 		return; /* it has grown meanwhile */
 	snprintf(path, sizeof path, "%s", in->memory);
 	snprintf(tmp, sizeof tmp, "%s.new", in->memory);
-	if (make_parents(path) == 0)
+	/* Whoever else owns the directory could lead the file anywhere. */
+	if (make_parents(path) == 0 && is_own_directory(path))
 		fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || io_write_all(fd, cp, n) < 0 || fsync(fd) < 0 || rename(tmp, path) < 0)
 		fprintf(stderr,

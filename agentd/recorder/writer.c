@@ -242,7 +242,8 @@ static int add_encoded(struct writer *w, int essential, struct error *e)
 	return 0;
 }
 
-int writer_add(struct writer *w, json_t *o, struct error *e)
+/* Takes the reference over. */
+static int add(struct writer *w, json_t *o, struct error *e)
 {
 	struct record_stamp when = now(w);
 	int essential = 0, r = -1;
@@ -287,8 +288,15 @@ static void note_clock(struct writer *w)
 		json_object_set_new(o, "set_ns", json_integer(clamp_int(set)));
 	if (slept >= CLOCK_STEP)
 		json_object_set_new(o, "slept_ns", json_integer(clamp_int(slept)));
-	if (writer_add(w, o, &e) == 0 && (set <= -CLOCK_STEP || set >= CLOCK_STEP))
+	if (add(w, o, &e) == 0 && (set <= -CLOCK_STEP || set >= CLOCK_STEP))
 		tlog_clock_was_set(w->log);
+}
+
+int writer_add(struct writer *w, json_t *o, struct error *e)
+{
+	if (!writer_stopped(w))
+		note_clock(w);
+	return add(w, o, e);
 }
 
 /* ---- messages ---- */
@@ -373,7 +381,7 @@ void writer_seal(struct writer *w)
 	rotate_if_due(w);
 	if (!writer_stopped(w))
 		note_clock(w);
-	if (!writer_stopped(w) && tlog_room(w->log) && tlog_seal(w->log, &e) < 0)
+	if (!writer_stopped(w) && tlog_room(w->log) > RESERVE && tlog_seal(w->log, &e) < 0)
 		writer_stop(w, &e);
 }
 

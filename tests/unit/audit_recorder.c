@@ -6,6 +6,7 @@
 
 #include "audit/dir.h"
 #include "audit/reader.h"
+#include "audit/sealer.h"
 #include "audit/tlog.h"
 #include "audit/verify.h"
 #include "tests/lib/recorder_rig.h"
@@ -253,6 +254,43 @@ START_TEST(when_the_log_is_deleted_under_it_everything_is_refused)
 }
 END_TEST
 
+/* Seals the log as of an hour from now, with its own keys: as if the clock were set back since. */
+static void seal_in_the_future(void)
+{
+	struct wal_config config = {0};
+	struct tlog_recovery found;
+	char leaf[SEAL_LEAF_MAX];
+	struct tree_hash root;
+	struct error e;
+	int fd = dir_open(rig.dir, NULL);
+	struct tlog *t = tlog_open(fd, &config, &found, &e);
+	size_t n;
+
+	ck_assert_msg(t != NULL, "%s", e.text);
+	tlog_root(t, &root);
+	n = sealer_seal(tlog_sealer(t), tlog_next(t), &root, io_now_real() + 3600 * 1000000000ull,
+		leaf, &e);
+	ck_assert_uint_gt(n, 0);
+	ck_assert_int_eq(wal_stage(tlog_wal(t), leaf, n), 0);
+	ck_assert_int_eq(wal_commit(tlog_wal(t), &e), 0);
+	ck_assert_int_eq(sealer_sealed(tlog_sealer(t), &e), 0);
+	tlog_close(t);
+	close(fd);
+}
+
+START_TEST(a_clock_that_was_set_back_while_it_did_not_run_is_no_tampering)
+{
+	ck_assert_int_eq(rig_start(&rig), 0);
+	ck_assert_int_eq(rig_append(&rig, 0, request), 4);
+	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
+	seal_in_the_future();
+	ck_assert_int_eq(rig_start(&rig), 0); /* its first record is older than the last seal */
+	ck_assert_int_gt(rig_append(&rig, 0, request), 4);
+	ck_assert_int_eq(rig_stop(&rig, SIGTERM), 0);
+	verify_is(VERIFY_WARNINGS); /* CLOCK, and not BACKDATED */
+}
+END_TEST
+
 /* ---- AUDIT connections ---- */
 
 static FILE *audit(uint32_t uid, uint32_t admin, const char *line)
@@ -388,6 +426,7 @@ int main(void)
 	tcase_add_test(t, a_log_that_was_there_is_not_made_anew);
 	tcase_add_test(t, a_second_recorder_does_not_start);
 	tcase_add_test(t, when_the_log_is_deleted_under_it_everything_is_refused);
+	tcase_add_test(t, a_clock_that_was_set_back_while_it_did_not_run_is_no_tampering);
 	tcase_add_test(t, an_admin_reads_everything_a_user_what_is_theirs);
 	tcase_add_test(t, following_shows_records_as_they_come);
 	tcase_add_test(t, readers_that_ask_nonsense_or_read_nothing_disturb_nobody);
