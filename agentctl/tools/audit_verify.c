@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,14 +266,15 @@ static int make_parents(char *path)
 
 static int is_own_directory(const char *path)
 {
-	cleanup_free char *copy = strdup(path);
-	char *slash = copy ? strrchr(copy, '/') : NULL;
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX];
 	struct stat st;
 
-	if (!slash)
+	if (!slash || (size_t)(slash - path) >= sizeof dir)
 		return 0;
-	*slash = 0;
-	if (lstat(copy, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid())
+	memcpy(dir, path, (size_t)(slash - path));
+	dir[slash - path] = 0;
+	if (lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid())
 		return 1;
 	errno = EPERM;
 	return 0;
